@@ -1,0 +1,137 @@
+//! Names that people give: pipelines, environments, roles, principals, and the fingerprints of keys.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Says why a text is not the name it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not {expected}")]
+pub struct InvalidName {
+    /// The text as it was given.
+    pub text: String,
+    /// What it should have been, with its article.
+    pub expected: &'static str,
+}
+
+impl InvalidName {
+    pub(super) fn new(text: &str, expected: &'static str) -> Self {
+        InvalidName { text: text.to_owned(), expected }
+    }
+}
+
+macro_rules! text_name {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $accepts:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let accepts: fn(&str) -> bool = $accepts;
+                if accepts(text) { Ok($name(text.to_owned())) } else { Err(InvalidName::new(text, $expected)) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+/// The longest pipeline or environment name: `<pipeline>.<environment>.<sequence>` must stay a DNS subdomain (253 bytes).
+const LABEL_LIMIT: usize = 63;
+
+/// RFC 1123 label, as Kubernetes uses it (Kubernetes, Object Names and IDs).
+fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let edge = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    !bytes.is_empty()
+        && bytes.len() <= LABEL_LIMIT
+        && bytes.iter().all(|b| inner(*b))
+        && edge(bytes[0])
+        && edge(bytes[bytes.len() - 1])
+}
+
+fn is_principal(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"\",*?!".contains(c))
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    text.strip_prefix("SHA256:").is_some_and(|rest| {
+        rest.len() == 43 && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    })
+}
+
+text_name!(
+    /// The name of a pipeline.
+    PipelineName,
+    "a pipeline name: lower-case letters, digits and `-`, at most 63",
+    is_label
+);
+text_name!(
+    /// The name of an environment.
+    EnvironmentName,
+    "an environment name: lower-case letters, digits and `-`, at most 63",
+    is_label
+);
+text_name!(
+    /// The name of a role, a group of principals.
+    RoleName,
+    "a role name: lower-case letters, digits and `-`, at most 63",
+    is_label
+);
+text_name!(
+    /// Who signs: the principal of an `allowed_signers` line, usually an e-mail address.
+    Principal,
+    "a principal: one word without wildcards",
+    is_principal
+);
+text_name!(
+    /// The fingerprint of a public key, as `ssh-keygen -l` prints it: `SHA256:` and 43 characters of base64.
+    Fingerprint,
+    "a key fingerprint: `SHA256:` and 43 characters of base64",
+    is_fingerprint
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_a_dns_label() {
+        for good in ["a", "dev", "prod-eu-1", &"x".repeat(63)] {
+            assert!(good.parse::<EnvironmentName>().is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "a-", "Dev", "a.b", "a/b", "a_b", "é", &"x".repeat(64)] {
+            assert!(bad.parse::<EnvironmentName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_principal_has_no_wildcard_and_no_space() {
+        assert!("lena@example.com".parse::<Principal>().is_ok());
+        for bad in ["", "*", "a b", "a,b", "a?", "!a", "a\n"] {
+            assert!(bad.parse::<Principal>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! What would change in the cluster?
+//!
+//! In: the release, the one that stands, the inventory, and what an edge observed. Out: a [`Plan`] with a report, field
+//! by field, and every reason that keeps it from being opened or pruned.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::deploylog::Counts;
+use crate::health::Health;
+use crate::manifest::{ManifestSet, Stage};
+use crate::name::{Digest, ObjectKey, Reason};
+use crate::render::Rendered;
+
+/// The label that every member of our set carries (Kubernetes KEP-3659, ApplySet).
+pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
+
+/// The field manager of every write.
+pub const FIELD_MANAGER: &str = "lockmaster";
+
+/// One object that we created or took, and have not yet seen gone.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The `apiVersion` it was last applied in.
+    pub api_version: String,
+    /// Its uid, once a write was answered.
+    pub uid: Option<String>,
+    /// The sequence of the entry that first opened it.
+    pub origin: u64,
+    /// No longer named by the standing release: to be pruned.
+    pub doomed: bool,
+}
+
+/// What we created in the cluster and have not yet seen gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The sequence of the opening it was last widened for.
+    pub sequence: u64,
+    /// The members.
+    pub members: BTreeMap<ObjectKey, Member>,
+}
+
+impl Inventory {
+    /// The inventory widened for an opening: the union of what it holds and what the release names; what the release
+    /// does not name is doomed.
+    #[must_use]
+    pub fn widened(&self, release: &ManifestSet, sequence: u64) -> Inventory {
+        unimplemented!("{release:?} {sequence}")
+    }
+}
+
+/// What an edge read of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Live {
+    /// The server says there is none.
+    Absent,
+    /// The object.
+    Present(Value),
+}
+
+/// What the server answered to a dry run of a forced apply.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DryRun {
+    /// The object as it would be.
+    Would(Value),
+    /// Refused: with `dry-run-denied`, `forbidden`, or `recreate-needs-approval` for an immutable field.
+    Denied(Reason),
+}
+
+/// What an edge observed for a plan: facts. An object that was not asked for is in neither map.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    /// Live objects.
+    pub live: BTreeMap<ObjectKey, Live>,
+    /// Dry runs of changed objects.
+    pub dry_runs: BTreeMap<ObjectKey, DryRun>,
+    /// The namespaces that exist.
+    pub namespaces: BTreeSet<String>,
+}
+
+/// Whether existing objects outside our inventory may be taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adopt {
+    /// Take what our apply would not change in value.
+    #[default]
+    Identical,
+    /// Take everything that no live GitOps tool owns.
+    Always,
+    /// Take nothing.
+    Never,
+}
+
+/// What an environment's configuration says about plans.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// First contact.
+    pub adopt: Adopt,
+    /// The share of the set (0 to 1) that may be pruned without an approval, and at least 5 objects.
+    pub prune_share: f64,
+    /// The value of [`PART_OF`] for this environment's set.
+    pub set_id: String,
+}
+
+/// Everything a plan rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The standing release, if one stands.
+    pub standing: Option<&'a ManifestSet>,
+    /// What we created.
+    pub inventory: &'a Inventory,
+    /// What the edge observed.
+    pub observed: &'a Observed,
+    /// The rules.
+    pub policy: &'a Policy,
+}
+
+/// What the edge shall read before a plan can be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Questions {
+    /// Live objects to read: what changed against the standing release, and what would be pruned.
+    pub read: BTreeSet<ObjectKey>,
+    /// Of these, objects of the release to dry-run if they exist or if a release stands already (never an object whose
+    /// namespace or CRD this release itself brings).
+    pub dry_run: BTreeSet<ObjectKey>,
+    /// Namespaces whose existence matters.
+    pub namespaces: BTreeSet<String>,
+}
+
+/// Says what to observe for planning this release.
+#[must_use]
+pub fn questions(release: &ManifestSet, standing: Option<&ManifestSet>, inventory: &Inventory) -> Questions {
+    unimplemented!("{release:?} {standing:?} {inventory:?}")
+}
+
+/// What is done to an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChangeAction {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted and made again.
+    Recreate,
+    /// It is deleted.
+    Prune,
+    /// It is left alone.
+    Unchanged,
+}
+
+/// One field that differs.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldChange {
+    /// The path, as `spec.template.spec.containers[name=cart].image`.
+    pub path: String,
+    /// The live value; `None` where there is none, or it is secret.
+    pub from: Option<Value>,
+    /// The value as it would be; `None` where there is none, or it is secret.
+    pub to: Option<Value>,
+    /// The values are withheld.
+    pub secret: bool,
+    /// Who last changed the live field, from `managedFields`, if somebody other than us did.
+    pub drift: Option<FieldOwner>,
+}
+
+/// Who changed a field.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldOwner {
+    /// The field manager.
+    pub manager: String,
+    /// `Apply` or `Update`.
+    pub operation: String,
+    /// When, as `managedFields` says it.
+    pub time: Option<String>,
+}
+
+/// What is done to one object.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// What is done.
+    pub action: ChangeAction,
+    /// The object.
+    pub object: ObjectKey,
+    /// When it is applied.
+    pub stage: Stage,
+    /// Within the stage.
+    pub wave: i32,
+    /// Field by field; empty for a create, a prune and an unchanged object.
+    pub fields: Vec<FieldChange>,
+}
+
+/// What a plan says, for people and scripts. A value without authority: [`Plan`] is the proof.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The release's digest.
+    pub digest: Digest,
+    /// How many of each.
+    pub counts: Counts,
+    /// Every object that is not unchanged, in order of apply, prunes last.
+    pub changes: Vec<Change>,
+    /// Why the release cannot be opened as it is; empty if it can.
+    pub refusals: Vec<Reason>,
+    /// Why it waits for a person: `adoption-needed`.
+    pub waits: Vec<Reason>,
+    /// Why pruning will wait after it opened: `prune-needs-approval`, by object.
+    pub prune_waits: Vec<Reason>,
+    /// Objects that exist and will be taken.
+    pub adoptions: BTreeSet<ObjectKey>,
+}
+
+/// Reports what a release would change.
+#[must_use]
+pub fn report(release: &ManifestSet, ground: &Ground<'_>) -> Report {
+    unimplemented!("{release:?} {ground:?}")
+}
+
+/// A plan that an independent checker re-proved: fit to be opened, if the gates admit it.
+#[derive(Debug)]
+#[must_use = "open it"]
+pub struct Plan {
+    rendered: Rendered,
+    report: Report,
+}
+
+impl Plan {
+    /// Plans a rendered release.
+    ///
+    /// # Errors
+    /// `plan-check-failed`, where the checker disagrees with the planner.
+    pub fn new(rendered: Rendered, ground: &Ground<'_>) -> Result<Self, Reason> {
+        let report = report(rendered.set(), ground);
+        check(&report, rendered.set(), ground)?;
+        Ok(Plan { rendered, report })
+    }
+
+    /// The release.
+    #[must_use]
+    pub fn rendered(&self) -> &Rendered {
+        &self.rendered
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Proves a report again, by other means than the planner: every object of the release is counted once, nothing is
+/// pruned that is not in the inventory or that the release names, no foreign object is touched.
+///
+/// # Errors
+/// `plan-check-failed`, naming the object.
+pub fn check(report: &Report, release: &ManifestSet, ground: &Ground<'_>) -> Result<(), Reason> {
+    unimplemented!("{report:?} {release:?} {ground:?}")
+}
+
+/// The doomed members that may be deleted now, and the reasons for those that wait (`prune-needs-approval`).
+#[must_use]
+pub fn prunable(inventory: &Inventory, standing: &ManifestSet, policy: &Policy) -> (Vec<ObjectKey>, Vec<Reason>) {
+    unimplemented!("{inventory:?} {standing:?} {policy:?}")
+}
+
+/// The fields in which two states of one object differ, without server bookkeeping (`managedFields`, `resourceVersion`,
+/// `generation`, `uid`, `creationTimestamp`, `status`). Values of a Secret's `data` are withheld.
+#[must_use]
+pub fn field_changes(key: &ObjectKey, from: &Value, to: &Value) -> Vec<FieldChange> {
+    unimplemented!("{key} {from} {to}")
+}
+
+/// What an object's health means for the release (used by the course): see [`Health`].
+#[must_use]
+pub fn is_settled(health: Health) -> bool {
+    matches!(health, Health::Healthy | Health::Suspended)
+}

@@ -1,0 +1,175 @@
+//! Which files make the release, and which objects do they render to?
+//!
+//! In: the tree of a commit and the contents of files. Out: the [`Closure`] of inputs (found without running anything),
+//! and with a kustomize child's output [`Rendered`]. The room runs nothing: `edge::renderer` does.
+
+use std::collections::BTreeMap;
+
+use crate::deploylog::Inputs;
+use crate::manifest::{Fence, ManifestSet, Scopes};
+use crate::name::{ObjectId, Reason, RepoPath};
+use crate::revision::Verified;
+
+/// What an entry of a Git tree is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A symbolic link; its content is the target.
+    Link,
+    /// A commit of another repository.
+    Submodule,
+}
+
+/// A file of a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// The blob.
+    pub id: ObjectId,
+    /// The blob's size in bytes.
+    pub size: u64,
+}
+
+/// Every file of a commit, by path: a fact.
+pub type Tree = BTreeMap<RepoPath, TreeEntry>;
+
+/// The contents of files, by path: a fact.
+pub type Contents = BTreeMap<RepoPath, Vec<u8>>;
+
+/// Which renderer an environment uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Renderer {
+    /// For each path: a kustomization file → kustomize, `Chart.yaml` → helm, else plain.
+    #[default]
+    Auto,
+    /// Every `*.yaml`, `*.yml` and `*.json` below the path.
+    Plain,
+    /// `kustomize build`.
+    Kustomize,
+    /// `helm template`.
+    Helm,
+}
+
+/// What an environment renders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sources {
+    /// The paths, in the order of the configuration; never empty.
+    pub paths: Vec<RepoPath>,
+    /// How.
+    pub renderer: Renderer,
+}
+
+/// One path of an environment, closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Files to read as they are, in byte order of path.
+    Plain { path: RepoPath, files: Vec<RepoPath> },
+    /// A directory to build with kustomize in a private tree that holds the closure's files.
+    Kustomize { path: RepoPath },
+}
+
+/// Everything a render will read. Earned by [`close`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Closure {}
+
+impl Closure {
+    /// The parts, in the order of the paths.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        unimplemented!()
+    }
+
+    /// The inputs.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        unimplemented!()
+    }
+
+    /// The contents of every input file, links followed.
+    #[must_use]
+    pub fn files(&self) -> &Contents {
+        unimplemented!()
+    }
+}
+
+/// How far closing came.
+#[derive(Debug)]
+pub enum Closing {
+    /// Read these files and call again with all contents so far.
+    Needs(Vec<RepoPath>),
+    /// Done.
+    Closed(Closure),
+}
+
+/// Finds the closure of inputs, or says what to read next.
+///
+/// # Errors
+/// `path-not-found`, `unsafe-path`, `remote-input-forbidden`, `render-failed` (cycle, missing file), `limit-exceeded`,
+/// `invalid-yaml`.
+pub fn close(tree: &Tree, sources: &Sources, contents: &Contents) -> Result<Closing, Reason> {
+    unimplemented!("{tree:?} {sources:?} {contents:?}")
+}
+
+/// What kustomize printed for each kustomize part, by its path.
+pub type Outputs = BTreeMap<RepoPath, Vec<u8>>;
+
+/// The objects of a closure, without any claim about who signed it: for `plan ENV@.`, and inside [`Rendered::new`].
+///
+/// # Errors
+/// Every reason against the objects.
+pub fn assemble(
+    closure: &Closure,
+    outputs: &Outputs,
+    fence: &Fence,
+    scopes: &Scopes,
+) -> Result<ManifestSet, Vec<Reason>> {
+    unimplemented!("{closure:?} {outputs:?} {fence:?} {scopes:?}")
+}
+
+/// The objects of a verified commit.
+#[derive(Debug)]
+#[must_use = "plan it"]
+pub struct Rendered {
+    verified: Verified,
+    inputs: Inputs,
+    set: ManifestSet,
+}
+
+impl Rendered {
+    /// Renders a verified commit from its closure.
+    ///
+    /// # Errors
+    /// Every reason against the objects.
+    pub fn new(
+        verified: Verified,
+        closure: Closure,
+        outputs: &Outputs,
+        fence: &Fence,
+        scopes: &Scopes,
+    ) -> Result<Self, Vec<Reason>> {
+        let set = assemble(&closure, outputs, fence, scopes)?;
+        let inputs = closure.inputs().clone();
+        Ok(Rendered { verified, inputs, set })
+    }
+
+    /// The verified commit.
+    #[must_use]
+    pub fn verified(&self) -> &Verified {
+        &self.verified
+    }
+
+    /// The inputs.
+    #[must_use]
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
+    }
+
+    /// The release.
+    #[must_use]
+    pub fn set(&self) -> &ManifestSet {
+        &self.set
+    }
+}

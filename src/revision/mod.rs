@@ -1,0 +1,149 @@
+//! Is this commit authorised, and does it move forward?
+//!
+//! In: raw commits that an edge read ([`Fetched`]), and whom to trust. Out: [`Verified`], or every reason against it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RefName};
+use crate::signature::Signers;
+
+/// The raw bytes of a commit object, as Git stores them (without the `commit <size>` header).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawCommit {
+    /// The id it was read by.
+    pub id: CommitId,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// How the tip stands to the accepted head, found by walking the mirror's objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing was accepted yet.
+    First,
+    /// The tip is the accepted head.
+    Same,
+    /// The tip descends from the accepted head.
+    Descendant,
+    /// The tip is an ancestor of the accepted head.
+    Ancestor,
+    /// Neither; with a merge base if there is one.
+    Diverged { merge_base: Option<CommitId> },
+}
+
+/// What an edge read about a candidate: a fact, trusted by nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where the tip was read.
+    pub reference: RefName,
+    /// The candidate.
+    pub tip: CommitId,
+    /// The accepted head it was read against.
+    pub accepted: Option<RawCommit>,
+    /// How the tip stands to it.
+    pub relation: Relation,
+    /// Every commit reachable from the tip over all parents, and from neither the accepted head nor an introduction;
+    /// newest first, each before its parents. Where no commit is new, only the tip's own bytes stand in `tip_commit`.
+    pub new: Vec<RawCommit>,
+    /// The tip's own bytes, whether it is new or not.
+    pub tip_commit: RawCommit,
+    /// The parents of `new` that are not in it: reachable from the accepted head or an introduction.
+    pub boundary: BTreeSet<CommitId>,
+    /// Whether the tip is an introduction, or reachable from one.
+    pub introduced: bool,
+    /// Whether an introduction is configured and the tip descends from none of them and is none of them.
+    pub outside_introduction: bool,
+}
+
+/// Whom an environment without `from` trusts.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// The environment, for the wording of reasons.
+    pub environment: EnvironmentName,
+    /// The signers of the pipeline.
+    pub signers: Signers,
+    /// The principals that may write here; `None`: every signer.
+    pub writers: Option<BTreeSet<Principal>>,
+}
+
+/// When each commit was first seen by the agent, keyed by the SHA-256 of its signed payload.
+pub type FirstSeen = BTreeMap<Digest, Timestamp>;
+
+/// One new commit and what its signature says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedCommit {
+    /// Its id.
+    pub id: CommitId,
+    /// The SHA-256 of its signed payload: equal for all ids that a signature can be given.
+    pub payload_hash: Digest,
+    /// First line of the message.
+    pub subject: String,
+    /// The author's e-mail address, which anybody can write.
+    pub claimed_author: String,
+    /// Who signed, if the signature is good.
+    pub signer: Option<Principal>,
+    /// With which key.
+    pub fingerprint: Option<Fingerprint>,
+    /// Why it does not count; empty when it does.
+    pub reasons: Vec<Reason>,
+}
+
+/// What came of judging: for `verify`, which shows accepted and refused commits alike.
+#[derive(Debug)]
+pub struct Judgement {
+    /// Every new commit, newest first.
+    pub commits: Vec<JudgedCommit>,
+    /// The proof, or all reasons against it (history first, then commits newest first).
+    pub verdict: Result<Verified, Vec<Reason>>,
+}
+
+/// A tip whose whole new history is authorised and that moves forward. Earned by [`judge`] only.
+#[derive(Debug)]
+#[must_use = "render it"]
+pub struct Verified {}
+
+impl Verified {
+    /// The commit.
+    #[must_use]
+    pub fn commit(&self) -> &CommitId {
+        unimplemented!()
+    }
+
+    /// The tip itself (its signature may be empty if it is an introduction).
+    #[must_use]
+    pub fn tip(&self) -> &JudgedCommit {
+        unimplemented!()
+    }
+
+    /// Every newly accepted commit, newest first.
+    #[must_use]
+    pub fn new_commits(&self) -> &[JudgedCommit] {
+        unimplemented!()
+    }
+}
+
+/// Judges only what needs no signature: grammar of the tip, and that it does not rewind.
+///
+/// # Errors
+/// Every reason against it: `malformed-commit`, `corrupt-object`, `ref-rewound`, `ref-diverged`, `ref-twin`,
+/// `not-descendant-of-introduction`.
+pub fn check_history(fetched: &Fetched) -> Result<(), Vec<Reason>> {
+    unimplemented!("{fetched:?}")
+}
+
+/// Judges a candidate of an environment without `from`: history, then the signature of every new commit.
+#[must_use]
+pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
+    unimplemented!("{fetched:?} {trust:?} {first_seen:?} {now}")
+}
+
+/// The SHA-256 of the signed payload of a raw commit: what first-seen times are keyed by.
+///
+/// # Errors
+/// The bytes are not a commit as the grammar has it.
+pub fn payload_hash(commit: &RawCommit) -> Result<Digest, Reason> {
+    unimplemented!("{commit:?}")
+}
