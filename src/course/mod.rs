@@ -1,1 +1,284 @@
-//! course
+//! What is the next step of the walk?
+//!
+//! The walk of one environment as a pure machine: [`Course::step`] files what it hears, then one `decide` looks at
+//! everything that is known and issues what is missing. There is one path for first run, retry, restart and pre-emption.
+//!
+//! | step of the walk | where |
+//! |---|---|
+//! | 1–2 wake, fetch | [`Event::Tip`]: the agent looks, one `ls-remote` for all environments of a repository |
+//! | 3–8 verify, render, observe, plan, admit | `ahead`: [`Order::Judge`] |
+//! | 9 open | `ahead`: [`Order::StoreRelease`], then `pen`: [`Order::Append`]; accepted head and standing release move here |
+//! | 10 apply | `behind`: inventory widened, then [`Order::Apply`] by stage and wave |
+//! | 11 settle | `behind`: [`Order::Watch`], health by sighting |
+//! | 12 prune | `behind`: [`Order::Delete`] of doomed members, then the inventory narrowed |
+//! | 13–14 record, prove | `behind`: [`Order::Confirm`], then `pen` |
+//!
+//! State is the fold of the environment's log (durable truth), the facts last seen, and volatile progress of the standing
+//! release, which a crash loses and the next run recomputes. No decision rests on a reply that is not awaited any more.
+
+mod ahead;
+mod backoff;
+mod behind;
+mod order;
+mod pen;
+mod progress;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::name::{CommitId, Digest, EnvironmentName, ObjectKey, Reason};
+use crate::plan::Policy;
+
+use ahead::Ahead;
+use backoff::Backoff;
+use behind::Behind;
+pub use order::{
+    Answer, Appended, Applied, Brief, Deleted, Event, InventoryWritten, Issued, Judged, Known, Opening, Order,
+    Sighting, StandingBrief, Token, Verdict, WakeAt,
+};
+use pen::Pen;
+pub use progress::Progress;
+
+/// What the configuration says about one environment's walk.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// From the `opened` entry until a release that has not settled fails.
+    pub deadline: Duration,
+    /// How many releases stay recallable.
+    pub keep: usize,
+    /// What a plan may do.
+    pub policy: Policy,
+    /// Files that every entry carries: `signers`, `policy.yaml`.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The commits up to which history is taken as it is.
+    pub introduction: Vec<CommitId>,
+}
+
+/// What an awaited answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Awaited {
+    Log,
+    Judge(CommitId),
+    Store,
+    Append,
+    Recall(u64),
+    Inventory,
+    Apply(u64, ObjectKey),
+    Delete(ObjectKey),
+    Confirm(u64),
+    Other,
+}
+
+/// How an environment stands when nothing more happens by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rest {
+    /// Everything that can be done now is done.
+    Quiet,
+    /// The same order failed several times in a row.
+    Stuck(Reason),
+}
+
+/// Failures in a row of one essential order after which [`Course::rest`] calls the environment stuck.
+const STUCK_AFTER: u32 = 3;
+
+/// The walk of one environment.
+#[derive(Debug)]
+pub struct Course {
+    settings: Settings,
+    known: Option<Box<Known>>,
+    reading: Backoff,
+    tip: Option<Result<CommitId, Reason>>,
+    ahead: Ahead,
+    behind: Behind,
+    pen: Pen,
+    awaited: BTreeMap<Token, Awaited>,
+    /// Objects with a write in flight: never two at once for one object.
+    writing: BTreeSet<ObjectKey>,
+    collected: Option<Digest>,
+    failures: u32,
+    trouble: Option<Reason>,
+    next_token: u64,
+    issued: Vec<Issued>,
+}
+
+impl Course {
+    /// A walk that knows nothing yet; the first [`Event::Tick`] reads the log.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Course {
+            settings,
+            known: None,
+            reading: Backoff::default(),
+            tip: None,
+            ahead: Ahead::default(),
+            behind: Behind::default(),
+            pen: Pen::default(),
+            awaited: BTreeMap::new(),
+            writing: BTreeSet::new(),
+            collected: None,
+            failures: 0,
+            trouble: None,
+            next_token: 0,
+            issued: Vec::new(),
+        }
+    }
+
+    /// Files the event and says what to do next, and when to come back at the latest.
+    #[must_use = "carry the orders out"]
+    pub fn step(&mut self, event: Event, now: Timestamp) -> (Vec<Issued>, Option<WakeAt>) {
+        match event {
+            Event::Tick => self.behind.look_again(now),
+            Event::Tip(tip) => self.file_tip(tip),
+            Event::Sighting(sighting) => self.behind.file_sighting(sighting, now),
+            Event::Answer(token, answer) => {
+                if let Some(awaited) = self.awaited.remove(&token) {
+                    self.file_answer(awaited, answer, now);
+                }
+            }
+        }
+        self.decide(now);
+        let wake = self.wake_at(now).map(WakeAt);
+        (std::mem::take(&mut self.issued), wake)
+    }
+
+    /// Whether nothing more happens by itself: for `run --once`.
+    #[must_use]
+    pub fn rest(&self) -> Option<Rest> {
+        if self.failures >= STUCK_AFTER {
+            return self.trouble.clone().map(Rest::Stuck);
+        }
+        let busy = self.awaited.values().any(|awaited| *awaited != Awaited::Other);
+        let known = self.known.as_ref()?;
+        let tip = self.tip.as_ref()?;
+        let ahead = tip.is_err() || self.ahead.rests(&known.log);
+        (!busy && ahead && self.behind.rests(known) && !self.pen_is_wanted()).then_some(Rest::Quiet)
+    }
+
+    /// The log and inventory as last read, if they were.
+    #[must_use]
+    pub fn known(&self) -> Option<&Known> {
+        self.known.as_deref()
+    }
+
+    /// How far the standing release has come, for progress on a terminal.
+    #[must_use]
+    pub fn progress(&self) -> Option<Progress> {
+        self.behind.progress()
+    }
+
+    fn file_tip(&mut self, tip: Result<CommitId, Reason>) {
+        if let Ok(commit) = &tip {
+            self.ahead.see_tip(commit);
+        }
+        self.tip = Some(tip);
+    }
+
+    fn file_answer(&mut self, awaited: Awaited, answer: Answer, now: Timestamp) {
+        match (awaited, answer) {
+            (Awaited::Log, Answer::Log(read)) => self.file_log(read, now),
+            (Awaited::Judge(commit), Answer::Judged(judged)) => self.file_judged(commit, *judged, now),
+            (Awaited::Store, Answer::Stored(stored)) => self.file_stored(stored, now),
+            (Awaited::Append, Answer::Appended(appended)) => self.file_appended(appended, now),
+            (Awaited::Recall(sequence), Answer::Recalled(recalled)) => self.file_recalled(sequence, recalled, now),
+            (Awaited::Inventory, Answer::Inventory(written)) => self.file_inventory(written, now),
+            (Awaited::Apply(sequence, key), Answer::Applied(applied)) => {
+                self.writing.remove(&key);
+                self.behind.file_applied(sequence, key, applied, now);
+            }
+            (Awaited::Delete(key), Answer::Deleted(deleted)) => {
+                self.writing.remove(&key);
+                self.behind.file_deleted(key, deleted, now);
+            }
+            (Awaited::Confirm(sequence), Answer::Confirmed(read)) => self.file_confirmed(sequence, read, now),
+            (Awaited::Other, _) => {}
+            (awaited, answer) => unreachable!("because an order has one kind of answer: {awaited:?}, {answer:?}"),
+        }
+    }
+
+    fn file_log(&mut self, read: Result<Box<Known>, Reason>, now: Timestamp) {
+        match read {
+            Ok(known) => {
+                self.succeeded();
+                self.reading = Backoff::default();
+                self.known = Some(known);
+            }
+            Err(reason) => {
+                self.reading.failed(now, None);
+                self.failed(reason);
+            }
+        }
+    }
+
+    /// Forgets the log, so that it is read before anything else is done.
+    fn reread(&mut self) {
+        self.known = None;
+        self.pen.drop_proposal();
+    }
+
+    fn succeeded(&mut self) {
+        self.failures = 0;
+        self.trouble = None;
+    }
+
+    fn failed(&mut self, reason: Reason) {
+        self.failures += 1;
+        self.trouble = Some(reason);
+    }
+
+    fn decide(&mut self, now: Timestamp) {
+        if self.known.is_none() {
+            let asked = self.awaits(&Awaited::Log);
+            if !asked && self.reading.is_due(now) {
+                self.issue(Awaited::Log, Order::ReadLog);
+            }
+            return;
+        }
+        self.decide_behind(now);
+        self.decide_ahead(now);
+        self.decide_pen(now);
+        self.collect();
+    }
+
+    /// Removes the bytes of releases that need not be recalled any more, once per opening.
+    fn collect(&mut self) {
+        let Some(known) = &self.known else { return };
+        let Some(standing) = &known.log.standing else { return };
+        if standing.outcome.is_none() || self.collected == Some(standing.release) || self.ahead.is_opening() {
+            return;
+        }
+        self.collected = Some(standing.release);
+        let opened = known.log.entries.iter().rev().filter_map(|entry| {
+            let opened = entry.body.phase == Some(crate::deploylog::Phase::Opened) && !entry.lapsed;
+            entry.body.release.filter(|_| opened)
+        });
+        let mut keep = BTreeSet::new();
+        for release in opened {
+            if keep.len() >= self.settings.keep.max(1) {
+                break;
+            }
+            keep.insert(release);
+        }
+        self.issue(Awaited::Other, Order::Collect(keep));
+    }
+
+    fn awaits(&self, wanted: &Awaited) -> bool {
+        self.awaited.values().any(|awaited| awaited == wanted)
+    }
+
+    fn issue(&mut self, awaited: Awaited, order: Order) {
+        let token = Token(self.next_token);
+        self.next_token += 1;
+        self.awaited.insert(token, awaited);
+        self.issued.push(Issued { token, order });
+    }
+
+    fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let reading = if self.known.is_none() { self.reading.due_at() } else { None };
+        let deadline = self.known.as_ref().and_then(|known| self.behind.wakes_at(&known.log, &self.settings, now));
+        [reading, deadline, self.ahead.due_at(), self.pen.due_at()].into_iter().flatten().min()
+    }
+}

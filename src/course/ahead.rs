@@ -1,0 +1,239 @@
+//! Steps 3 to 9: the candidate is judged, its bytes are stored, and it is put forward for opening.
+
+use jiff::Timestamp;
+
+use super::backoff::Backoff;
+use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
+use crate::deploylog::{EntryCommit, GateVerdict, Log};
+use crate::manifest::ManifestSet;
+use crate::name::{Code, CommitId, Reason};
+
+/// Where the candidate stands.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    /// The newest tip.
+    tip: Option<CommitId>,
+    stand: Stand,
+    retry: Backoff,
+}
+
+#[derive(Debug, Default)]
+enum Stand {
+    /// To be judged.
+    #[default]
+    New,
+    /// Judged, and it opens nothing.
+    Unchanged(CommitId),
+    /// Judged, and stopped.
+    Stopped(Box<Stopped>),
+    /// Admitted; its bytes are being stored, or are to be.
+    Storing(Box<Candidate>),
+    /// Its bytes are stored: it waits for the pen.
+    Ready(Box<Candidate>),
+    /// Its `opened` entry is being written.
+    Opening(Box<Candidate>),
+}
+
+/// A candidate that may be opened.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) commit: EntryCommit,
+    pub(super) opening: Opening,
+    pub(super) durations_ms: std::collections::BTreeMap<String, u64>,
+}
+
+/// A candidate that may not.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    pub(super) commit: EntryCommit,
+    pub(super) refused: bool,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) gates: Vec<GateVerdict>,
+}
+
+impl Ahead {
+    /// A tip was read: another one than before is a new candidate, the same one is looked at again if it was stopped by
+    /// what the cluster says.
+    pub(super) fn see_tip(&mut self, commit: &CommitId) {
+        if self.tip.as_ref() != Some(commit) {
+            self.tip = Some(commit.clone());
+            self.retry = Backoff::default();
+            if !matches!(self.stand, Stand::Opening(_)) {
+                self.stand = Stand::New;
+            }
+        }
+    }
+
+    /// What this candidate was judged against has changed.
+    pub(super) fn judge_again(&mut self) {
+        self.stand = Stand::New;
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.stand, Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_))
+    }
+
+    /// Whether nothing is left to do for the candidate.
+    pub(super) fn rests(&self, log: &Log) -> bool {
+        match &self.stand {
+            Stand::New => self.is_accepted(log),
+            Stand::Unchanged(_) | Stand::Stopped(_) => true,
+            Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
+        }
+    }
+
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
+        match &self.stand {
+            Stand::New | Stand::Storing(_) => self.retry.due_at(),
+            Stand::Stopped(stopped) if stopped.rests_on_cluster() => self.retry.due_at(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stopped(&self) -> Option<&Stopped> {
+        match &self.stand {
+            Stand::Stopped(stopped) => Some(stopped),
+            _ => None,
+        }
+    }
+
+    pub(super) fn ready(&self) -> Option<&Candidate> {
+        match &self.stand {
+            Stand::Ready(candidate) => Some(candidate),
+            _ => None,
+        }
+    }
+
+    /// The objects of a release whose `opened` entry is on its way.
+    pub(super) fn opening_names(&self) -> Option<&ManifestSet> {
+        match &self.stand {
+            Stand::Opening(candidate) => Some(candidate.opening.admitted.plan().rendered().set()),
+            _ => None,
+        }
+    }
+
+    /// The candidate's `opened` entry is on its way.
+    pub(super) fn start_opening(&mut self) {
+        self.stand = match std::mem::take(&mut self.stand) {
+            Stand::Ready(candidate) => Stand::Opening(candidate),
+            other => other,
+        };
+    }
+
+    /// The candidate whose `opened` entry was written; the next tip is judged afresh.
+    pub(super) fn take_opened(&mut self) -> Option<Candidate> {
+        match std::mem::take(&mut self.stand) {
+            Stand::Opening(candidate) => Some(*candidate),
+            _ => None,
+        }
+    }
+
+    fn is_accepted(&self, log: &Log) -> bool {
+        let accepted = log.accepted.as_ref().map(|accepted| &accepted.id);
+        accepted.is_some() && accepted == self.tip.as_ref()
+    }
+}
+
+impl Stopped {
+    /// Whether a fact outside Git could change the verdict, so that it is judged again by and by.
+    fn rests_on_cluster(&self) -> bool {
+        let outside = |reason: &Reason| {
+            matches!(
+                reason.code,
+                Code::AdoptionNeeded
+                    | Code::OwnedByOther
+                    | Code::NamespaceNotFound
+                    | Code::DryRunDenied
+                    | Code::Forbidden
+                    | Code::KindNotFound
+                    | Code::RecreateNeedsApproval
+                    | Code::KeyNotValid
+            )
+        };
+        self.reasons.iter().any(outside)
+    }
+}
+
+impl Course {
+    /// Judges a new tip, and stores the bytes of an admitted one.
+    pub(super) fn decide_ahead(&mut self, now: Timestamp) {
+        let Some(known) = &self.known else { return };
+        let Some(Ok(tip)) = &self.tip else { return };
+        if known.log.entries.is_empty() {
+            return;
+        }
+        let due = self.ahead.retry.is_due(now);
+        let judge = match &self.ahead.stand {
+            Stand::New => !self.ahead.is_accepted(&known.log) && due,
+            Stand::Stopped(stopped) => stopped.rests_on_cluster() && due,
+            Stand::Unchanged(commit) => commit != tip,
+            Stand::Storing(_) if due && !self.awaits(&Awaited::Store) => return self.store(),
+            Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
+        };
+        if judge && !self.awaits(&Awaited::Judge(tip.clone())) {
+            let brief = Brief {
+                tip: tip.clone(),
+                accepted: known.log.accepted.clone(),
+                standing: known
+                    .log
+                    .standing
+                    .as_ref()
+                    .map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
+                inventory: known.inventory.clone(),
+            };
+            self.issue(Awaited::Judge(tip.clone()), Order::Judge(Box::new(brief)));
+        }
+    }
+
+    pub(super) fn file_judged(&mut self, commit: CommitId, judged: Judged, now: Timestamp) {
+        if self.ahead.tip.as_ref() != Some(&commit) || self.ahead.is_opening() {
+            return;
+        }
+        let Judged { candidate, verdict, durations_ms } = judged;
+        match verdict {
+            Verdict::Unchanged => {
+                self.succeeded();
+                self.ahead.stand = Stand::Unchanged(commit);
+            }
+            Verdict::Admitted(opening) => {
+                self.succeeded();
+                self.ahead.retry = Backoff::default();
+                self.ahead.stand = Stand::Storing(Box::new(Candidate { commit: candidate, opening, durations_ms }));
+            }
+            Verdict::Stopped { refused, reasons, gates } => {
+                self.succeeded();
+                self.ahead.retry.failed(now, None);
+                self.ahead.stand = Stand::Stopped(Box::new(Stopped { commit: candidate, refused, reasons, gates }));
+            }
+            Verdict::Unreachable(reason) => {
+                self.ahead.retry.failed(now, None);
+                self.ahead.stand = Stand::New;
+                self.failed(reason);
+            }
+        }
+    }
+
+    /// The bytes must be durable before the entry that opens them (course.md §2 of the design).
+    fn store(&mut self) {
+        let Stand::Storing(candidate) = &self.ahead.stand else { return };
+        let bytes = candidate.opening.admitted.plan().rendered().set().to_bytes();
+        let release = candidate.opening.admitted.plan().report().digest;
+        self.issue(Awaited::Store, Order::StoreRelease { release, bytes });
+    }
+
+    pub(super) fn file_stored(&mut self, stored: Result<(), Reason>, now: Timestamp) {
+        match stored {
+            Ok(()) => {
+                self.succeeded();
+                self.ahead.stand = match std::mem::take(&mut self.ahead.stand) {
+                    Stand::Storing(candidate) => Stand::Ready(candidate),
+                    other => other,
+                };
+            }
+            Err(reason) => {
+                self.ahead.retry.failed(now, None);
+                self.failed(reason);
+            }
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Steps 10 to 14: the standing release is applied by stage, settles, what left it is pruned, and it is proven or failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::ahead::Candidate;
+use super::backoff::{Backoff, later};
+use super::progress::{Progress, Release};
+use super::{Applied, Awaited, Course, Deleted, InventoryWritten, Known, Order, Settings, Sighting};
+use crate::deploylog::{Log, Phase, Recalled, StandingRelease};
+use crate::manifest::ManifestSet;
+use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
+use crate::plan::{self, Inventory, Live};
+
+/// What is being done about the standing release. Lost in a crash, and recomputed.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    /// The opening that all of this is about.
+    sequence: Option<u64>,
+    release: Option<Release>,
+    recall: Backoff,
+    inventory: Backoff,
+    /// The inventory that is being written.
+    writing: Option<Inventory>,
+    watched: BTreeSet<GroupVersionKind>,
+    /// Doomed members seen gone, or left alone because they are not ours any more.
+    gone: BTreeSet<ObjectKey>,
+    deletions: BTreeMap<ObjectKey, Backoff>,
+    blocked: BTreeMap<ObjectKey, Reason>,
+    /// Objects under our label that no inventory knows, such as the effect of a lost reply (rule 5).
+    strays: BTreeMap<ObjectKey, GroupVersionKind>,
+    /// Nothing is left to prune but what waits for a person or is blocked.
+    pruned: bool,
+    /// A fresh read found everything well.
+    confirmed: bool,
+    confirm: Backoff,
+}
+
+/// Failures in a row after which a delete that something holds does not keep the release from being proven.
+const DELETE_TRIES: u32 = 3;
+
+impl Behind {
+    fn about(sequence: u64) -> Self {
+        Behind { sequence: Some(sequence), ..Behind::default() }
+    }
+
+    /// Takes over an opening: its objects are those of the admitted plan, nothing of it is applied yet.
+    pub(super) fn open(&mut self, log: &Log, opened: Option<Candidate>) {
+        let Some(standing) = &log.standing else { return };
+        let watched = std::mem::take(&mut self.watched);
+        *self = Behind::about(standing.sequence);
+        self.watched = watched;
+        if let Some(candidate) = opened {
+            let set = candidate.opening.admitted.plan().rendered().set().clone();
+            self.release = (set.digest() == standing.release).then(|| Release::new(set));
+        }
+    }
+
+    pub(super) fn progress(&self) -> Option<Progress> {
+        self.release.as_ref().map(Release::progress)
+    }
+
+    pub(super) fn durations_ms(&self) -> BTreeMap<String, u64> {
+        self.release.as_ref().map(Release::durations_ms).unwrap_or_default()
+    }
+
+    /// Looks again at objects whose health depends on the time.
+    pub(super) fn look_again(&mut self, now: Timestamp) {
+        if let Some(release) = &mut self.release {
+            release.look_again(now);
+        }
+    }
+
+    pub(super) fn file_sighting(&mut self, sighting: Sighting, now: Timestamp) {
+        match sighting {
+            Sighting::Object(key, value) => self.see(key, *value, now),
+            Sighting::Gone(key) => {
+                if let Some(backoff) = self.deletions.get_mut(&key) {
+                    backoff.hurry();
+                }
+                self.strays.remove(&key);
+                if let Some(release) = &mut self.release {
+                    release.see_gone(&key, now);
+                }
+            }
+        }
+    }
+
+    fn see(&mut self, key: ObjectKey, value: Value, now: Timestamp) {
+        let Some(release) = &mut self.release else { return };
+        if release.set().get(&key).is_some() {
+            release.see(&key, value, now);
+        } else if !self.gone.contains(&key) && !is_kept(&value) {
+            let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.strays.insert(key, GroupVersionKind::from_manifest(&text("apiVersion"), &text("kind")));
+        }
+    }
+
+    pub(super) fn file_applied(&mut self, sequence: u64, key: ObjectKey, applied: Applied, now: Timestamp) {
+        if self.sequence == Some(sequence)
+            && let Some(release) = &mut self.release
+        {
+            release.file_applied(&key, applied, now);
+        }
+    }
+
+    pub(super) fn file_deleted(&mut self, key: ObjectKey, deleted: Deleted, now: Timestamp) {
+        if let Some(release) = self.release.as_mut().filter(|release| release.set().get(&key).is_some()) {
+            release.file_recreated(&key, deleted, now);
+            return;
+        }
+        match deleted {
+            Deleted::Gone | Deleted::LeftAlone => {
+                self.gone.insert(key.clone());
+                self.strays.remove(&key);
+                self.blocked.remove(&key);
+                self.deletions.remove(&key);
+            }
+            Deleted::Terminating(reason) | Deleted::Retry(reason) => {
+                self.deletions.entry(key.clone()).or_default().failed(now, None);
+                self.blocked.insert(key, reason);
+            }
+        }
+    }
+
+    /// Why the standing release failed, if it did.
+    pub(super) fn failure(
+        &self,
+        standing: &StandingRelease,
+        deadline: Duration,
+        now: Timestamp,
+    ) -> Option<Vec<Reason>> {
+        if self.sequence != Some(standing.sequence) {
+            return None;
+        }
+        let release = self.release.as_ref()?;
+        let failed = release.failed_objects();
+        if !failed.is_empty() {
+            return Some(failed);
+        }
+        let late = now >= later(standing.opened_at, deadline) && !self.is_settled();
+        late.then(|| release.unsettled_objects(deadline))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.release.as_ref().is_some_and(Release::is_settled)
+    }
+
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_settled() && self.pruned && self.confirmed
+    }
+
+    pub(super) fn is_proven_after_all(&self, deadline: Duration, now: Timestamp) -> bool {
+        let since = self.release.as_ref().and_then(Release::settled_since);
+        self.is_proven() && since.is_some_and(|since| now >= later(since, deadline))
+    }
+
+    /// Whether nothing more happens by itself: proven and pruned, or failed and tried.
+    pub(super) fn rests(&self, known: &Known) -> bool {
+        let Some(standing) = &known.log.standing else { return true };
+        match &standing.outcome {
+            Some((Phase::Failed, _)) => true,
+            Some(_) => !has_work(known) || (self.sequence == Some(standing.sequence) && self.pruned),
+            None => false,
+        }
+    }
+
+    pub(super) fn wakes_at(&self, log: &Log, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
+        let standing = log.standing.as_ref()?;
+        let open = standing.outcome.is_none();
+        let deadline = open.then(|| later(standing.opened_at, settings.deadline)).filter(|time| *time > now);
+        let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline));
+        let own = [self.recall.due_at(), self.inventory.due_at(), self.confirm.due_at()];
+        let deletions = self.deletions.values().filter_map(Backoff::due_at);
+        own.into_iter().flatten().chain(deadline).chain(release).chain(deletions).filter(|time| *time > now).min()
+    }
+}
+
+/// Asked to be kept when it leaves the release.
+fn is_kept(value: &Value) -> bool {
+    value.pointer("/metadata/annotations/lockmaster.dev~1prune").and_then(Value::as_str) == Some("false")
+}
+
+/// Whether a proven release still has something to prune.
+fn has_work(known: &Known) -> bool {
+    known.inventory.members.values().any(|member| member.doomed)
+}
+
+impl Course {
+    pub(super) fn decide_behind(&mut self, now: Timestamp) {
+        let Some(standing) = self.known.as_ref().and_then(|known| known.log.standing.clone()) else { return };
+        if self.behind.sequence != Some(standing.sequence) {
+            let watched = std::mem::take(&mut self.behind.watched);
+            self.behind = Behind::about(standing.sequence);
+            self.behind.watched = watched;
+        }
+        let proven = matches!(standing.outcome, Some((Phase::Proven, _)));
+        let work = self.known.as_ref().is_some_and(|known| has_work(known));
+        if proven && (!work || self.behind.pruned) {
+            self.end_watch();
+            return;
+        }
+        if !self.has_release(now) || !self.has_inventory(&standing, now) {
+            return;
+        }
+        self.watch();
+        if !proven && !self.apply_and_settle(now) {
+            return;
+        }
+        if self.prune(now) && !proven {
+            self.confirm(now);
+        }
+    }
+
+    fn end_watch(&mut self) {
+        if !self.behind.watched.is_empty() {
+            self.behind.watched.clear();
+            self.behind.release = None;
+            self.issue(Awaited::Other, Order::Watch(BTreeSet::new()));
+        }
+    }
+
+    /// The objects of the standing release: from its opening, or recalled after a restart.
+    fn has_release(&mut self, now: Timestamp) -> bool {
+        let sequence = self.behind.sequence.unwrap_or_default();
+        if self.behind.release.is_none() && self.behind.recall.is_due(now) && !self.awaits(&Awaited::Recall(sequence)) {
+            self.issue(Awaited::Recall(sequence), Order::Recall);
+        }
+        self.behind.release.is_some()
+    }
+
+    pub(super) fn file_recalled(&mut self, sequence: u64, recalled: Result<Box<Recalled>, Reason>, now: Timestamp) {
+        if self.behind.sequence != Some(sequence) {
+            return;
+        }
+        let set = recalled.and_then(|recalled| {
+            ManifestSet::from_bytes(recalled.bytes()).map_err(|problem| {
+                let text = format!("the stored release `{}` cannot be read: {problem}", recalled.release());
+                Reason::new(Code::Bug, text)
+            })
+        });
+        match set {
+            Ok(set) => {
+                self.succeeded();
+                self.behind.release = Some(Release::new(set));
+            }
+            Err(reason) => {
+                self.behind.recall.failed(now, None);
+                self.failed(reason);
+            }
+        }
+    }
+
+    /// The inventory names everything the release will create, and carries its sequence, before the first write.
+    fn has_inventory(&mut self, standing: &StandingRelease, now: Timestamp) -> bool {
+        let Some(known) = &self.known else { return false };
+        let Some(release) = &self.behind.release else { return false };
+        if known.inventory.sequence > standing.sequence {
+            // Somebody opened a newer release: this log is old.
+            self.reread();
+            return false;
+        }
+        let mut wanted = if known.inventory.sequence < standing.sequence {
+            known.inventory.widened(release.set(), standing.sequence)
+        } else {
+            known.inventory.clone()
+        };
+        for (key, kind) in &self.behind.strays {
+            wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
+                api_version: kind.api_version(),
+                uid: None,
+                origin: standing.sequence,
+                doomed: true,
+            });
+        }
+        if wanted == known.inventory {
+            return true;
+        }
+        self.behind.pruned = false;
+        self.write_inventory(wanted, now);
+        false
+    }
+
+    fn write_inventory(&mut self, wanted: Inventory, now: Timestamp) {
+        if self.behind.inventory.is_due(now) && !self.awaits(&Awaited::Inventory) {
+            self.behind.writing = Some(wanted.clone());
+            self.issue(Awaited::Inventory, Order::WriteInventory(wanted));
+        }
+    }
+
+    pub(super) fn file_inventory(&mut self, written: InventoryWritten, now: Timestamp) {
+        let wanted = self.behind.writing.take();
+        match written {
+            InventoryWritten::Ours => {
+                self.succeeded();
+                self.behind.inventory = Backoff::default();
+                if let (Some(known), Some(wanted)) = (&mut self.known, wanted) {
+                    known.inventory = wanted;
+                }
+            }
+            InventoryWritten::Lost(reason) => {
+                self.behind.inventory.failed(now, None);
+                self.reread();
+                self.failed(reason);
+            }
+        }
+    }
+
+    fn watch(&mut self) {
+        let Some(known) = &self.known else { return };
+        let Some(release) = &self.behind.release else { return };
+        let mut kinds: BTreeSet<GroupVersionKind> =
+            release.set().manifests().iter().map(|manifest| manifest.kind.clone()).collect();
+        let doomed = known.inventory.members.iter().filter(|(_, member)| member.doomed);
+        kinds.extend(doomed.map(|(key, member)| GroupVersionKind::from_manifest(&member.api_version, &key.kind)));
+        if !kinds.is_subset(&self.behind.watched) {
+            self.behind.watched = kinds.clone();
+            self.issue(Awaited::Other, Order::Watch(kinds));
+        }
+    }
+
+    /// Issues what may be written now; true once everything is written and well.
+    fn apply_and_settle(&mut self, now: Timestamp) -> bool {
+        let Some(known) = &self.known else { return false };
+        let Some(release) = &mut self.behind.release else { return false };
+        let sequence = known.inventory.sequence;
+        let writes = release.writes(&self.writing, now);
+        let settled = release.is_settled();
+        let always = self.settings.policy.adopt == plan::Adopt::Always;
+        let mut orders = Vec::new();
+        for key in writes {
+            let Some(member) = known.inventory.members.get(&key) else { continue };
+            if release.is_to_be_recreated(&key) {
+                orders.push((Awaited::Delete(key.clone()), Order::Delete { key, member: member.clone() }));
+                continue;
+            }
+            let Some(manifest) = release.set().get(&key) else { continue };
+            let force = always || member.uid.is_some() || release.is_ours(&key);
+            let order = Order::Apply { manifest: Box::new(manifest.clone()), force };
+            orders.push((Awaited::Apply(sequence, key), order));
+        }
+        for (awaited, order) in orders {
+            if let Awaited::Delete(key) | Awaited::Apply(_, key) = &awaited {
+                self.writing.insert(key.clone());
+            }
+            self.issue(awaited, order);
+        }
+        if !settled {
+            self.behind.confirmed = false;
+        }
+        settled
+    }
+
+    /// Deletes doomed members; true once nothing is left but what waits for a person or is held by something.
+    fn prune(&mut self, now: Timestamp) -> bool {
+        let Some(known) = &self.known else { return false };
+        let Some(release) = &self.behind.release else { return false };
+        let (deletable, _waits) = plan::prunable(&known.inventory, release.set(), &self.settings.policy);
+        let opening = self.ahead.opening_names();
+        let mut left = false;
+        let mut orders = Vec::new();
+        for key in deletable {
+            let Some(member) = known.inventory.members.get(&key) else { continue };
+            if self.behind.gone.contains(&key) {
+                continue;
+            }
+            let backoff = self.behind.deletions.get(&key).copied().unwrap_or_default();
+            left |= backoff.failures() < DELETE_TRIES;
+            let named = opening.is_some_and(|set| set.get(&key).is_some());
+            if !named && !self.writing.contains(&key) && backoff.is_due(now) {
+                orders.push((key.clone(), Order::Delete { key, member: member.clone() }));
+            }
+        }
+        for (key, order) in orders {
+            self.writing.insert(key.clone());
+            self.issue(Awaited::Delete(key), order);
+        }
+        if left {
+            return false;
+        }
+        let narrowed = self.narrowed();
+        let differs = self.known.as_ref().is_some_and(|known| narrowed != known.inventory);
+        if differs {
+            self.write_inventory(narrowed, now);
+        }
+        self.behind.pruned = !differs;
+        self.behind.pruned
+    }
+
+    /// The inventory without what was seen gone, and with the uids that the writes were answered with.
+    fn narrowed(&self) -> Inventory {
+        let mut inventory = self.known.as_ref().map(|known| known.inventory.clone()).unwrap_or_default();
+        inventory.members.retain(|key, member| !(member.doomed && self.behind.gone.contains(key)));
+        if let Some(release) = &self.behind.release {
+            for (key, member) in &mut inventory.members {
+                if let Some(uid) = release.uid(key) {
+                    member.uid = Some(uid.to_owned());
+                }
+                if let Some(manifest) = release.set().get(key) {
+                    member.api_version = manifest.kind.api_version();
+                }
+            }
+        }
+        inventory
+    }
+
+    /// A lagging watch must not make a claim: everything is read freshly before `proven` is written.
+    fn confirm(&mut self, now: Timestamp) {
+        let sequence = self.behind.sequence.unwrap_or_default();
+        if self.behind.confirmed || self.awaits(&Awaited::Confirm(sequence)) || !self.behind.confirm.is_due(now) {
+            return;
+        }
+        let Some(release) = &self.behind.release else { return };
+        let keys = release.set().manifests().iter().map(|m| (m.key.clone(), m.kind.clone())).collect();
+        self.issue(Awaited::Confirm(sequence), Order::Confirm(keys));
+    }
+
+    pub(super) fn file_confirmed(
+        &mut self,
+        sequence: u64,
+        read: Result<BTreeMap<ObjectKey, Live>, Reason>,
+        now: Timestamp,
+    ) {
+        if self.behind.sequence != Some(sequence) {
+            return;
+        }
+        let Some(release) = &mut self.behind.release else { return };
+        match read {
+            Ok(read) => {
+                for (key, live) in read {
+                    match live {
+                        Live::Present(value) => release.see(&key, value, now),
+                        Live::Absent => release.see_gone(&key, now),
+                    }
+                }
+                self.behind.confirmed = release.is_settled();
+                if !self.behind.confirmed {
+                    self.behind.confirm.failed(now, None);
+                }
+                self.succeeded();
+            }
+            Err(reason) => {
+                self.behind.confirm.failed(now, None);
+                self.failed(reason);
+            }
+        }
+    }
+}

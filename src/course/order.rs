@@ -1,0 +1,248 @@
+//! What the course hears and what it asks for.
+//!
+//! Every [`Order`] carries a [`Token`]; an [`Answer`] whose token is no longer awaited is dropped (course.md §1 of the
+//! design). Facts that nobody asked for arrive as [`Event::Tip`] and [`Event::Sighting`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::deploylog::{EntryCommit, GateVerdict, Log, Proposal, Recalled};
+use crate::gate::Admitted;
+use crate::manifest::Manifest;
+use crate::name::{CommitId, Digest, GroupVersionKind, ObjectKey, Reason};
+use crate::plan::{Inventory, Live, Member};
+
+/// Names one order, so that its answer finds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Token(pub(super) u64);
+
+/// An order and its token.
+#[derive(Debug)]
+pub struct Issued {
+    /// What the answer must carry.
+    pub token: Token,
+    /// What to do.
+    pub order: Order,
+}
+
+/// What a candidate is judged against.
+#[derive(Debug, Clone)]
+pub struct Brief {
+    /// The candidate.
+    pub tip: CommitId,
+    /// The accepted head.
+    pub accepted: Option<EntryCommit>,
+    /// The standing release: its digest and the digest of its inputs.
+    pub standing: Option<StandingBrief>,
+    /// What we created in the cluster.
+    pub inventory: Inventory,
+}
+
+/// What judging needs to know of the standing release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandingBrief {
+    /// SHA-256 of its canonical bytes.
+    pub release: Digest,
+    /// The digest of its inputs.
+    pub inputs: Digest,
+}
+
+/// What the agent shall do.
+#[derive(Debug)]
+pub enum Order {
+    /// Read the journal and the inventory.
+    ReadLog,
+    /// Walk steps 3 to 8 for a candidate; nothing is written to the target.
+    Judge(Box<Brief>),
+    /// Keep a release's canonical bytes, so that it can be recalled.
+    StoreRelease {
+        /// Their digest.
+        release: Digest,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// Append to the deployment log.
+    Append(Box<Proposal>),
+    /// Read the bytes of the standing release.
+    Recall,
+    /// Write the inventory; lost if somebody else wrote it since it was read.
+    WriteInventory(Inventory),
+    /// Apply one object. Without `force` another manager's field is a conflict.
+    Apply {
+        /// The object.
+        manifest: Box<Manifest>,
+        /// Take fields that others own.
+        force: bool,
+    },
+    /// Delete one object, if it is still ours.
+    Delete {
+        /// The object.
+        key: ObjectKey,
+        /// What the inventory says of it.
+        member: Member,
+    },
+    /// Watch these kinds, and no others; the empty set ends watching.
+    Watch(BTreeSet<GroupVersionKind>),
+    /// Read these objects freshly.
+    Confirm(BTreeMap<ObjectKey, GroupVersionKind>),
+    /// Remove stored bytes of every release but these.
+    Collect(BTreeSet<Digest>),
+}
+
+/// What is known of the log's surroundings.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The verified log.
+    pub log: Log,
+    /// The inventory.
+    pub inventory: Inventory,
+    /// The uid of the namespace `kube-system`, for a genesis.
+    pub cluster: String,
+    /// The agent's public key, for a genesis.
+    pub agent_key: String,
+}
+
+/// What came of judging.
+#[derive(Debug)]
+pub struct Judged {
+    /// The candidate, as an entry would tell it.
+    pub candidate: EntryCommit,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Milliseconds per step.
+    pub durations_ms: BTreeMap<String, u64>,
+}
+
+/// The verdict on a candidate.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Its inputs are those of the standing release: it opens nothing.
+    Unchanged,
+    /// Everything holds.
+    Admitted(Opening),
+    /// Not this candidate, or not yet.
+    Stopped {
+        /// Whether it is refused; else it waits.
+        refused: bool,
+        /// Why.
+        reasons: Vec<Reason>,
+        /// The gates, if the walk came that far.
+        gates: Vec<GateVerdict>,
+    },
+    /// Something could not be read; tried again.
+    Unreachable(Reason),
+}
+
+/// An admitted release and the text of its inputs.
+#[derive(Debug)]
+pub struct Opening {
+    /// The proof.
+    pub admitted: Box<Admitted>,
+}
+
+/// What the journal answered to an append.
+#[derive(Debug)]
+pub enum Appended {
+    /// The entry stands; the log as it is now.
+    Ours(Box<Log>),
+    /// Somebody else wrote that sequence.
+    Taken,
+    /// Whether it was written is unknown.
+    Unknown(Reason),
+    /// It was not written.
+    Unwritable(Reason),
+}
+
+/// What came of writing the inventory.
+#[derive(Debug)]
+pub enum InventoryWritten {
+    /// It stands.
+    Ours,
+    /// Somebody else wrote it, or the effect is unknown: read it again.
+    Lost(Reason),
+}
+
+/// What came of applying one object.
+#[derive(Debug)]
+pub enum Applied {
+    /// The object as the server has it.
+    Done(Box<Value>),
+    /// Somebody else owns a field.
+    Conflict(Reason),
+    /// The server says no.
+    Denied(Reason),
+    /// Nobody answered, or not now.
+    Retry {
+        /// Why.
+        reason: Reason,
+        /// The wait that the server asked for.
+        after: Option<Duration>,
+    },
+}
+
+/// What came of deleting one object.
+#[derive(Debug)]
+pub enum Deleted {
+    /// Seen gone.
+    Gone,
+    /// It ends, but something holds it.
+    Terminating(Reason),
+    /// It is not ours any more, or asked to be kept: left alone.
+    LeftAlone,
+    /// Nobody answered, or not now.
+    Retry(Reason),
+}
+
+/// An answer to an order.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Order::ReadLog`].
+    Log(Result<Box<Known>, Reason>),
+    /// To [`Order::Judge`].
+    Judged(Box<Judged>),
+    /// To [`Order::StoreRelease`].
+    Stored(Result<(), Reason>),
+    /// To [`Order::Append`].
+    Appended(Appended),
+    /// To [`Order::Recall`].
+    Recalled(Result<Box<Recalled>, Reason>),
+    /// To [`Order::WriteInventory`].
+    Inventory(InventoryWritten),
+    /// To [`Order::Apply`].
+    Applied(Applied),
+    /// To [`Order::Delete`].
+    Deleted(Deleted),
+    /// To [`Order::Confirm`].
+    Confirmed(Result<BTreeMap<ObjectKey, Live>, Reason>),
+    /// To [`Order::Watch`] and [`Order::Collect`]: done, or tried.
+    Done,
+}
+
+/// An object seen by a watch.
+#[derive(Debug)]
+pub enum Sighting {
+    /// As it is now.
+    Object(ObjectKey, Box<Value>),
+    /// Gone, or no longer under our label.
+    Gone(ObjectKey),
+}
+
+/// What the course hears.
+#[derive(Debug)]
+pub enum Event {
+    /// Time passed.
+    Tick,
+    /// The tip of the environment's branch as the repository has it, or why it could not be read.
+    Tip(Result<CommitId, Reason>),
+    /// A watch saw something.
+    Sighting(Sighting),
+    /// An order was carried out.
+    Answer(Token, Answer),
+}
+
+/// Why the course would like to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WakeAt(pub Timestamp);

@@ -1,0 +1,223 @@
+//! The pen: at most one append to the log is in flight. Proposals are looked for in the order of this file, stricter
+//! first; the reply says what now stands at that sequence.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::backoff::Backoff;
+use super::{Appended, Awaited, Course, Known, Order};
+use crate::deploylog::{Action, EntryCommit, Genesis, Phase, Proposal, StandingRelease};
+use crate::name::{Code, Reason};
+
+#[derive(Debug, Default)]
+pub(super) struct Pen {
+    retry: Backoff,
+    opening: bool,
+}
+
+impl Pen {
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
+        self.retry.due_at()
+    }
+
+    /// What was proposed is not known to stand: never sent again at the next sequence unless it is still missing.
+    pub(super) fn drop_proposal(&mut self) {
+        self.opening = false;
+    }
+}
+
+/// A proposal about a commit, with everything else left out.
+fn blank(action: Action, phase: Option<Phase>, commit: Option<EntryCommit>) -> Proposal {
+    Proposal {
+        action,
+        phase,
+        units: vec![".".to_owned()],
+        actor: "agent".to_owned(),
+        commit,
+        release: None,
+        of: None,
+        supersedes: None,
+        reasons: Vec::new(),
+        gates: Vec::new(),
+        counts: None,
+        durations_ms: BTreeMap::new(),
+        genesis: None,
+        files: BTreeMap::new(),
+    }
+}
+
+impl Course {
+    pub(super) fn decide_pen(&mut self, now: Timestamp) {
+        if self.awaits(&Awaited::Append) || !self.pen.retry.is_due(now) {
+            return;
+        }
+        let Some((proposal, opening)) = self.proposal(now) else { return };
+        self.pen.opening = opening;
+        if opening {
+            self.ahead.start_opening();
+        }
+        self.issue(Awaited::Append, Order::Append(Box::new(proposal)));
+    }
+
+    /// Whether an entry waits to be written, be it now or after a back-off.
+    pub(super) fn pen_is_wanted(&self) -> bool {
+        self.known.as_deref().is_some_and(|known| {
+            known.log.entries.is_empty()
+                || !known.log.unclosed.is_empty()
+                || self.ahead.ready().is_some()
+                || self.refusal(known).is_some()
+        })
+    }
+
+    /// The one entry to write next, and whether it is an opening.
+    fn proposal(&self, now: Timestamp) -> Option<(Proposal, bool)> {
+        let known = self.known.as_deref()?;
+        if known.log.entries.is_empty() {
+            return Some((self.genesis(known), false));
+        }
+        if let Some(superseded) = superseded(known) {
+            return Some((superseded, false));
+        }
+        if let Some(failed) = self.failed_outcome(known, now) {
+            return Some((failed, false));
+        }
+        if let Some(opened) = self.opened(known) {
+            return Some((opened, true));
+        }
+        if let Some(proven) = self.proven_outcome(known, now) {
+            return Some((proven, false));
+        }
+        self.refusal(known).map(|refusal| (refusal, false))
+    }
+
+    fn genesis(&self, known: &Known) -> Proposal {
+        let mut proposal = blank(Action::Genesis, None, None);
+        proposal.units = Vec::new();
+        proposal.files = self.settings.files.clone();
+        proposal.genesis = Some(Genesis {
+            cluster: known.cluster.clone(),
+            agent_key: known.agent_key.clone(),
+            introduction: self.settings.introduction.clone(),
+        });
+        proposal
+    }
+
+    /// The opening of the candidate, unless a write in flight could still touch one of its objects (rule 4).
+    fn opened(&self, known: &Known) -> Option<Proposal> {
+        let candidate = self.ahead.ready()?;
+        let plan = candidate.opening.admitted.plan();
+        let deleting = self
+            .awaited
+            .values()
+            .any(|awaited| matches!(awaited, Awaited::Delete(key) if plan.rendered().set().get(key).is_some()));
+        if deleting {
+            return None;
+        }
+        let mut proposal = blank(Action::Sync, Some(Phase::Opened), Some(candidate.commit.clone()));
+        let signer = candidate.commit.signer.as_ref().map(|signer| signer.principal.to_string());
+        proposal.actor = signer.unwrap_or_else(|| "agent".to_owned());
+        proposal.release = Some(plan.report().digest);
+        proposal.supersedes = known.log.standing.as_ref().map(|standing| standing.sequence);
+        proposal.gates = candidate.opening.admitted.gates();
+        proposal.counts = Some(plan.report().counts);
+        proposal.durations_ms = candidate.durations_ms.clone();
+        proposal.files = self.settings.files.clone();
+        proposal.files.insert("inputs".to_owned(), plan.rendered().inputs().to_text().into_bytes());
+        Some(proposal)
+    }
+
+    fn failed_outcome(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
+        let standing = known.log.standing.as_ref()?;
+        if standing.outcome.is_some() {
+            return None;
+        }
+        let reasons = self.behind.failure(standing, self.settings.deadline, now)?;
+        let mut proposal = outcome(standing, Phase::Failed);
+        proposal.reasons = reasons;
+        proposal.durations_ms = self.behind.durations_ms();
+        Some(proposal)
+    }
+
+    fn proven_outcome(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
+        let standing = known.log.standing.as_ref()?;
+        let wanted = match &standing.outcome {
+            None => self.behind.is_proven(),
+            // Rule 11: a failed release that stays healthy for as long as it was given to settle is proven after all.
+            Some((Phase::Failed, _)) => self.behind.is_proven_after_all(self.settings.deadline, now),
+            Some(_) => false,
+        };
+        wanted.then(|| {
+            let mut proposal = outcome(standing, Phase::Proven);
+            proposal.durations_ms = self.behind.durations_ms();
+            proposal
+        })
+    }
+
+    /// A refusal or a wait, once per candidate and change of codes.
+    fn refusal(&self, known: &Known) -> Option<Proposal> {
+        let stopped = self.ahead.stopped()?;
+        let mut codes: Vec<Code> = stopped.reasons.iter().map(|reason| reason.code).collect();
+        codes.sort_unstable();
+        codes.dedup();
+        if known.log.last_refusal.as_ref() == Some(&(stopped.commit.id.clone(), codes)) {
+            return None;
+        }
+        let action = if stopped.refused { Action::Refuse } else { Action::Wait };
+        let mut proposal = blank(action, None, Some(stopped.commit.clone()));
+        proposal.reasons = stopped.reasons.clone();
+        proposal.gates = stopped.gates.clone();
+        Some(proposal)
+    }
+
+    pub(super) fn file_appended(&mut self, appended: Appended, now: Timestamp) {
+        let opening = std::mem::take(&mut self.pen.opening);
+        match appended {
+            Appended::Ours(log) => {
+                self.succeeded();
+                self.pen.retry = Backoff::default();
+                if opening {
+                    let opened = self.ahead.take_opened();
+                    self.behind.open(&log, opened);
+                }
+                if let Some(known) = &mut self.known {
+                    known.log = *log;
+                }
+            }
+            Appended::Taken => self.append_lost(),
+            Appended::Unknown(reason) => {
+                self.append_lost();
+                self.failed(reason);
+            }
+            Appended::Unwritable(reason) => {
+                self.pen.retry.failed(now, None);
+                self.append_lost();
+                self.failed(reason);
+            }
+        }
+    }
+
+    fn append_lost(&mut self) {
+        self.ahead.judge_again();
+        self.reread();
+    }
+}
+
+fn outcome(standing: &StandingRelease, phase: Phase) -> Proposal {
+    let mut proposal = blank(Action::Sync, Some(phase), Some(standing.commit.clone()));
+    proposal.release = Some(standing.release);
+    proposal.of = Some(standing.sequence);
+    proposal
+}
+
+/// One `opened` entry replaces the standing release by itself; the older one is closed afterwards (rule 1).
+fn superseded(known: &Known) -> Option<Proposal> {
+    let sequence = *known.log.unclosed.first()?;
+    let opened = known.log.entries.iter().find(|entry| entry.sequence == sequence)?;
+    let mut proposal = blank(Action::Sync, Some(Phase::Superseded), opened.body.commit.clone());
+    proposal.release = opened.body.release;
+    proposal.of = Some(sequence);
+    let by = known.log.standing.as_ref().map(|standing| standing.commit.id.short().to_owned()).unwrap_or_default();
+    proposal.reasons = vec![Reason::new(Code::Superseded, format!("`{by}` took its place"))];
+    Some(proposal)
+}
