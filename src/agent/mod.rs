@@ -1,1 +1,10 @@
-//! agent
+//! The agent: it carries out the orders of the course, one task per environment, with mirrors, discovery and watches
+//! shared. It combines the edges; it decides nothing.
+
+mod carry;
+pub mod judge;
+mod observe;
+pub mod run;
+pub mod site;
+pub mod survey;
+mod walk;

@@ -1,0 +1,346 @@
+//! Steps 3 to 8 of the walk for one candidate: verify, render, observe, plan, admit. Nothing is written to the target.
+//! `run` opens what this admits; `plan`, `verify` and `status` only look.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::config::Environment;
+use crate::course::{Brief, Judged, Opening, Verdict};
+use crate::deploylog::{EntryCommit, Signer};
+use crate::edge::clock;
+use crate::edge::git::{GitError, Mirror};
+use crate::gate::{self, Admission, Gate};
+use crate::manifest::{ManifestSet, Scopes};
+use crate::name::{Class, Code, CommitId, Digest, Reason};
+use crate::plan::{Plan, Report};
+use crate::render::{self, Closing, Closure, Outputs, Rendered, Sources};
+use crate::revision::{self, FirstSeen, Fetched, JudgedCommit, Relation, Verified};
+
+use super::observe::observe;
+use super::site::Site;
+
+/// The longest that one kustomize child may run.
+pub const RENDER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How far to walk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// History and signatures.
+    Signatures,
+    /// Also render; kinds are known from discovery, or from the built-in table where there is no cluster.
+    Render,
+    /// Also observe, plan and admit.
+    Plan,
+}
+
+/// Everything that was found on the way.
+#[derive(Debug)]
+pub struct Outlook {
+    /// How the tip stands to the accepted head, if history could be read.
+    pub relation: Option<Relation>,
+    /// The candidate, as an entry would tell it.
+    pub candidate: EntryCommit,
+    /// Every new commit, newest first.
+    pub commits: Vec<JudgedCommit>,
+    /// The verdict; `Unchanged` and `Admitted` where the walk went as deep as asked and nothing was against it.
+    pub verdict: Finding,
+    /// The gates, if the walk came that far.
+    pub gates: Vec<Gate>,
+    /// What would change, if the walk came that far.
+    pub report: Option<Report>,
+    /// Milliseconds per step.
+    pub durations_ms: BTreeMap<String, u64>,
+}
+
+/// The verdict of an [`Outlook`].
+#[derive(Debug)]
+pub enum Finding {
+    /// The inputs are those of the standing release.
+    Unchanged,
+    /// Accepted as deep as was asked, which was not as deep as a plan.
+    Accepted,
+    /// Every gate admits it.
+    Admitted(Opening),
+    /// Not this candidate, or not yet.
+    Stopped {
+        /// Whether it is refused; else it waits.
+        refused: bool,
+        /// Why.
+        reasons: Vec<Reason>,
+    },
+    /// Something could not be read.
+    Unreachable(Reason),
+}
+
+impl Outlook {
+    /// What the course needs of it.
+    #[must_use]
+    pub fn judged(self) -> Judged {
+        let gates = gate::recorded(&self.gates);
+        let verdict = match self.verdict {
+            Finding::Unchanged => Verdict::Unchanged,
+            Finding::Admitted(opening) => Verdict::Admitted(opening),
+            Finding::Stopped { refused, reasons } => Verdict::Stopped { refused, reasons, gates },
+            Finding::Unreachable(reason) => Verdict::Unreachable(reason),
+            Finding::Accepted => unreachable!("because the course asks for a plan"),
+        };
+        Judged { candidate: self.candidate, verdict, durations_ms: self.durations_ms }
+    }
+}
+
+/// Why a walk ended early: refused, or not to be judged now.
+enum Stop {
+    Refused(Vec<Reason>),
+    Unreachable(Reason),
+}
+
+impl From<Reason> for Stop {
+    fn from(reason: Reason) -> Self {
+        match reason.code.class() {
+            Class::Retried => Stop::Unreachable(reason),
+            _ if reason.code == Code::Forbidden => Stop::Unreachable(reason),
+            _ => Stop::Refused(vec![reason]),
+        }
+    }
+}
+
+impl From<GitError> for Stop {
+    fn from(error: GitError) -> Self {
+        Stop::from(error.reason())
+    }
+}
+
+impl From<Vec<Reason>> for Stop {
+    fn from(reasons: Vec<Reason>) -> Self {
+        Stop::Refused(reasons)
+    }
+}
+
+/// What Git says about a candidate.
+struct Source {
+    fetched: Fetched,
+    closure: Result<Closure, Reason>,
+}
+
+/// Judges a candidate of an environment.
+#[tracing::instrument(name = "judge", skip_all, fields(environment = %environment.name, commit = %brief.tip.short()))]
+pub async fn judge(site: &Site, environment: &Environment, brief: &Brief, depth: Depth) -> Outlook {
+    let mut outlook = Outlook {
+        relation: None,
+        candidate: unknown_commit(&brief.tip),
+        commits: Vec::new(),
+        verdict: Finding::Accepted,
+        gates: Vec::new(),
+        report: None,
+        durations_ms: BTreeMap::new(),
+    };
+    outlook.verdict = match walk(site, environment, brief, depth, &mut outlook).await {
+        Ok(finding) => finding,
+        Err(Stop::Refused(reasons)) => Finding::Stopped { refused: true, reasons },
+        Err(Stop::Unreachable(reason)) => Finding::Unreachable(reason),
+    };
+    outlook
+}
+
+async fn walk(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    depth: Depth,
+    outlook: &mut Outlook,
+) -> Result<Finding, Stop> {
+    let mut steps = Steps::default();
+    let source = read_source(site, environment, brief).await?;
+    outlook.relation = Some(source.fetched.relation.clone());
+    let history = revision::check_history(&source.fetched);
+    let first_seen = first_seen(site, environment, &source.fetched).await?;
+    let judgement = revision::judge(source.fetched.clone(), &site.trust(environment), &first_seen, clock::now());
+    outlook.commits.clone_from(&judgement.commits);
+    outlook.candidate = candidate(&source.fetched, &judgement.commits, &first_seen);
+    history?;
+    if unchanged(brief, &source.closure) {
+        return Ok(Finding::Unchanged);
+    }
+    let verified = judgement.verdict?;
+    steps.end("verify", outlook);
+    if depth == Depth::Signatures {
+        return Ok(Finding::Accepted);
+    }
+    let rendered = render(site, environment, verified, source.closure?, &source.fetched, &first_seen).await?;
+    steps.end("render", outlook);
+    if depth == Depth::Render {
+        return Ok(Finding::Accepted);
+    }
+    let ground = observe(site, environment, rendered.set(), brief).await?;
+    steps.end("observe", outlook);
+    let plan = Plan::new(rendered, &ground.borrowed())?;
+    steps.end("plan", outlook);
+    outlook.report = Some(plan.report().clone());
+    outlook.gates = gate::gates(&plan);
+    let admission = gate::admit(plan);
+    steps.end("admit", outlook);
+    Ok(match admission {
+        Admission::Admit(admitted) => Finding::Admitted(Opening { admitted }),
+        Admission::Stopped { refused, reasons, .. } => Finding::Stopped { refused, reasons },
+    })
+}
+
+/// Measures the steps of the walk.
+struct Steps(Instant);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Steps(Instant::now())
+    }
+}
+
+impl Steps {
+    fn end(&mut self, step: &str, outlook: &mut Outlook) {
+        let took = self.0.elapsed();
+        self.0 = Instant::now();
+        tracing::debug!(step, took_ms = took.as_secs_f64() * 1000.0, "step");
+        outlook.durations_ms.insert(step.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Equal inputs open nothing, whoever wrote the commit (DESIGN §3, step 3).
+fn unchanged(brief: &Brief, closure: &Result<Closure, Reason>) -> bool {
+    let standing = brief.standing.as_ref().map(|standing| standing.inputs);
+    standing.is_some() && closure.as_ref().ok().map(|closure| closure.inputs().digest()) == standing
+}
+
+async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> Result<Source, GitError> {
+    let reference = environment.branch.clone();
+    let tip = brief.tip.clone();
+    let accepted = brief.accepted.as_ref().map(|accepted| accepted.id.clone());
+    let introduction = site.setup.pipeline.trust.introduction.clone();
+    let sources = environment.sources.clone();
+    site.with_mirror(move |mirror| {
+        let fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
+        let closure = close(mirror, &tip, &sources)?;
+        Ok(Source { fetched, closure })
+    })
+    .await
+}
+
+/// Closes the inputs of a commit; nothing is run.
+fn close(mirror: &Mirror, commit: &CommitId, sources: &Sources) -> Result<Result<Closure, Reason>, GitError> {
+    let tree = match mirror.tree(commit) {
+        Ok(tree) => tree,
+        Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
+        Err(error) => return Err(error),
+    };
+    let mut contents = BTreeMap::new();
+    loop {
+        match render::close(&tree, sources, &contents) {
+            Ok(Closing::Needs(paths)) => match mirror.read(&tree, &paths) {
+                Ok(read) => contents.extend(read),
+                Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
+                Err(error) => return Err(error),
+            },
+            Ok(Closing::Closed(closure)) => return Ok(Ok(closure)),
+            Err(reason) => return Ok(Err(reason)),
+        }
+    }
+}
+
+/// When the new commits were first seen: as journalled, and now for those never seen before.
+async fn first_seen(site: &Site, environment: &Environment, fetched: &Fetched) -> Result<FirstSeen, Reason> {
+    let now = clock::now();
+    let journalled = match &site.target {
+        Some(target) => target.journal.first_seen(&environment.name).await.map_err(|error| error.reason())?,
+        None => FirstSeen::new(),
+    };
+    let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok());
+    let seen: FirstSeen = hashes.map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(now))).collect();
+    let news = seen.keys().any(|hash| !journalled.contains_key(hash));
+    if let Some(target) = site.target.as_ref().filter(|_| news && !site.read_only) {
+        target.journal.put_first_seen(&environment.name, &seen).await.map_err(|error| error.reason())?;
+    }
+    Ok(seen)
+}
+
+async fn render(
+    site: &Site,
+    environment: &Environment,
+    verified: Verified,
+    closure: Closure,
+    fetched: &Fetched,
+    first_seen: &FirstSeen,
+) -> Result<Rendered, Stop> {
+    let outputs = kustomize(site, &closure).await?;
+    let fence = site.fence(environment);
+    let found = Rendered::new(verified, closure.clone(), &outputs, &fence, &scopes(site));
+    let reasons = match found {
+        Ok(rendered) => return Ok(rendered),
+        Err(reasons) => reasons,
+    };
+    let unknown = reasons.iter().any(|reason| reason.code == Code::KindNotFound);
+    let Some(target) = site.target.as_ref().filter(|_| unknown) else { return Err(Stop::Refused(reasons)) };
+    // A kind may be served since discovery was last read.
+    target.cluster.discover().await.map_err(|error| error.reason())?;
+    let again = revision::judge(fetched.clone(), &site.trust(environment), first_seen, clock::now());
+    Ok(Rendered::new(again.verdict?, closure, &outputs, &fence, &scopes(site))?)
+}
+
+fn scopes(site: &Site) -> Scopes {
+    site.target.as_ref().map_or_else(Scopes::built_in, |target| target.cluster.scopes())
+}
+
+/// Runs kustomize for every part that needs it.
+async fn kustomize(site: &Site, closure: &Closure) -> Result<Outputs, Reason> {
+    let mut outputs = Outputs::new();
+    for part in closure.parts() {
+        if let render::Part::Kustomize { path } = part {
+            let missing = || {
+                let text = format!("`{path}` has a kustomization, and neither `kustomize` nor `kubectl` is in the PATH");
+                Reason::new(Code::RenderFailed, text).at_file(path.as_str(), None, None)
+            };
+            let kustomize = site.kustomize.as_ref().ok_or_else(missing)?;
+            outputs.insert(path.clone(), kustomize.build(closure, path, RENDER_DEADLINE).await?);
+        }
+    }
+    Ok(outputs)
+}
+
+/// The objects of a working tree: planned, never judged as signed.
+///
+/// # Errors
+/// Every reason against them.
+pub async fn render_unsigned(
+    site: &Site,
+    environment: &Environment,
+    closure: &Closure,
+) -> Result<ManifestSet, Vec<Reason>> {
+    let outputs = kustomize(site, closure).await.map_err(|reason| vec![reason])?;
+    render::assemble(closure, &outputs, &site.fence(environment), &scopes(site))
+}
+
+fn candidate(fetched: &Fetched, commits: &[JudgedCommit], first_seen: &FirstSeen) -> EntryCommit {
+    let described = commits.iter().find(|commit| commit.id == fetched.tip).cloned();
+    let Some(tip) = described.or_else(|| revision::describe(&fetched.tip_commit)) else {
+        return unknown_commit(&fetched.tip);
+    };
+    EntryCommit {
+        first_seen: first_seen.get(&tip.payload_hash).copied().unwrap_or_else(clock::now),
+        signer: tip.signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
+        id: tip.id,
+        payload_hash: tip.payload_hash,
+        subject: tip.subject,
+        claimed_author: tip.claimed_author,
+        ships: commits.iter().map(|commit| commit.id.clone()).collect(),
+    }
+}
+
+/// A commit of which nothing but its id can be read.
+fn unknown_commit(id: &CommitId) -> EntryCommit {
+    EntryCommit {
+        id: id.clone(),
+        payload_hash: Digest::of(id.as_str().as_bytes()),
+        subject: String::new(),
+        claimed_author: String::new(),
+        signer: None,
+        first_seen: clock::now(),
+        ships: Vec::new(),
+    }
+}

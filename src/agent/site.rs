@@ -1,0 +1,158 @@
+//! What the environments of one pipeline share: configuration, the mirror of its repository, the cluster and the journal.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::{Environment, Pipeline};
+use crate::course::Settings;
+use crate::edge::cluster::Cluster;
+use crate::edge::git::{GitError, Mirror, Remote};
+use crate::edge::journal::{self, Journal};
+use crate::edge::renderer::Kustomize;
+use crate::manifest::Fence;
+use crate::name::{Code, Reason};
+use crate::plan::Policy;
+use crate::revision::Trust;
+use crate::signature::{AgentKey, Signers};
+
+/// What the operator gave: read once, a change of a file starts anew.
+pub struct Setup {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// Its text, which every entry keeps.
+    pub pipeline_text: String,
+    /// Its signers.
+    pub signers: Signers,
+    /// Its repository.
+    pub remote: Remote,
+    /// The namespace where the agent keeps its state.
+    pub agent_namespace: String,
+    /// A cache: safe to delete.
+    pub state_dir: PathBuf,
+}
+
+/// The cluster of a pipeline, and the state that the agent keeps in it.
+pub struct Target {
+    /// Objects.
+    pub cluster: Cluster,
+    /// The journal, the inventory, stored releases.
+    pub journal: Journal,
+}
+
+/// Everything that the environments of one pipeline are walked with.
+pub struct Site {
+    /// What the operator gave.
+    pub setup: Setup,
+    mirror: Arc<Mutex<Mirror>>,
+    /// The cluster; `None` for verbs that need none.
+    pub target: Option<Target>,
+    /// The kustomize program, if there is one.
+    pub kustomize: Option<Kustomize>,
+    /// The key that signs the log; `None` where nothing is written.
+    pub key: Option<AgentKey>,
+    /// Whether nothing may be written: not even the times at which commits were first seen.
+    pub read_only: bool,
+}
+
+impl Site {
+    /// Opens the mirror and puts everything together.
+    ///
+    /// # Errors
+    /// The mirror's folder cannot be used.
+    pub fn new(setup: Setup, target: Option<Target>, key: Option<AgentKey>, read_only: bool) -> Result<Self, GitError> {
+        let name = crate::name::Digest::of(setup.remote.to_string().as_bytes()).hex();
+        let folder = setup.state_dir.join("mirrors").join(&name[..16]);
+        let mirror = Mirror::open(&folder, setup.remote.clone())?;
+        Ok(Site {
+            setup,
+            mirror: Arc::new(Mutex::new(mirror)),
+            target,
+            kustomize: Kustomize::find(),
+            key,
+            read_only,
+        })
+    }
+
+    /// Runs one whole operation on the mirror, off the async threads.
+    ///
+    /// # Errors
+    /// What the operation returns.
+    pub async fn with_mirror<T, F>(&self, work: F) -> Result<T, GitError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Mirror) -> Result<T, GitError> + Send + 'static,
+    {
+        let mirror = Arc::clone(&self.mirror);
+        let task = tokio::task::spawn_blocking(move || {
+            let mut mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut mirror)
+        });
+        match task.await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    /// The cluster and the journal.
+    ///
+    /// # Errors
+    /// There is none: the verb was started without a cluster.
+    pub fn target(&self) -> Result<&Target, Reason> {
+        self.target.as_ref().ok_or_else(|| Reason::new(Code::ClusterUnreachable, "no cluster is configured"))
+    }
+
+    /// The environments that this agent serves, by name.
+    #[must_use]
+    pub fn environments(&self) -> &[Environment] {
+        &self.setup.pipeline.environments
+    }
+
+    /// Whom an environment trusts.
+    #[must_use]
+    pub fn trust(&self, environment: &Environment) -> Trust {
+        Trust {
+            environment: environment.name.clone(),
+            signers: self.setup.signers.clone(),
+            writers: self.setup.pipeline.writers_of(environment),
+        }
+    }
+
+    /// What an environment may touch.
+    #[must_use]
+    pub fn fence(&self, environment: &Environment) -> Fence {
+        Fence {
+            namespaces: environment.namespaces.clone(),
+            default_namespace: environment.default_namespace.clone(),
+            cluster_kinds: environment.cluster_kinds.clone(),
+            agent_namespace: self.setup.agent_namespace.clone(),
+        }
+    }
+
+    /// The rules for an environment's plans.
+    #[must_use]
+    pub fn policy(&self, environment: &Environment) -> Policy {
+        Policy {
+            adopt: environment.adopt,
+            prune_share: environment.prune_share,
+            set_id: journal::set_id(&self.setup.pipeline.name, &environment.name, &self.setup.agent_namespace),
+        }
+    }
+
+    /// What the course needs of the configuration.
+    #[must_use]
+    pub fn settings(&self, environment: &Environment) -> Settings {
+        let files = BTreeMap::from([
+            ("signers".to_owned(), self.setup.signers.text().as_bytes().to_vec()),
+            ("policy.yaml".to_owned(), self.setup.pipeline_text.as_bytes().to_vec()),
+        ]);
+        Settings {
+            environment: environment.name.clone(),
+            deadline: environment.deadline,
+            keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
+            policy: self.policy(environment),
+            files,
+            introduction: self.setup.pipeline.trust.introduction.clone(),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! How an environment stands, read from the journal, Git and the cluster; for `status`, `plan`, `verify` and `diff`, which
+//! work with and without a running agent.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::config::Environment;
+use crate::course::{Brief, Known, StandingBrief};
+use crate::deploylog::StandingRelease;
+use crate::edge::clock;
+use crate::health::{self, Assessment, Health};
+use crate::manifest::ManifestSet;
+use crate::name::{CommitId, GroupVersionKind, ObjectKey, Reason};
+use crate::plan::{self, Live};
+
+use super::carry::read_known;
+use super::judge::{self, Depth, Outlook};
+use super::observe;
+use super::site::Site;
+
+/// What was found about one environment.
+#[derive(Debug)]
+pub struct Survey {
+    /// The log and the inventory.
+    pub known: Known,
+    /// The tip of its branch, or why it could not be read.
+    pub tip: Result<CommitId, Reason>,
+    /// What judging the tip found; `None` where the tip is the accepted head or cannot be read.
+    pub outlook: Option<Outlook>,
+    /// The objects of the standing release.
+    pub objects: Option<Objects>,
+}
+
+/// The objects of the standing release as they are now.
+#[derive(Debug)]
+pub struct Objects {
+    /// The release.
+    pub set: ManifestSet,
+    /// Each object's health.
+    pub health: BTreeMap<ObjectKey, Assessment>,
+    /// What waits to be pruned: `prune-needs-approval`.
+    pub prune_waits: Vec<Reason>,
+}
+
+impl Objects {
+    /// The worst health of all.
+    #[must_use]
+    pub fn worst(&self) -> Health {
+        let rank = |health: &Health| match health {
+            Health::Healthy => 0,
+            Health::Suspended => 1,
+            Health::Progressing => 2,
+            Health::Unknown => 3,
+            Health::Missing => 4,
+            Health::Failed => 5,
+        };
+        self.health.values().map(|assessment| assessment.health).max_by_key(rank).unwrap_or(Health::Healthy)
+    }
+}
+
+/// Reads the log and the inventory of an environment.
+///
+/// # Errors
+/// Something cannot be read, or the log is violated.
+pub async fn known(site: &Site, environment: &Environment) -> Result<Known, Reason> {
+    read_known(site, environment).await.map(|(known, _)| known)
+}
+
+/// What a candidate is judged against.
+#[must_use]
+pub fn brief(known: &Known, tip: CommitId) -> Brief {
+    let standing = known.log.standing.as_ref();
+    Brief {
+        tip,
+        accepted: known.log.accepted.clone(),
+        standing: standing.map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
+        inventory: known.inventory.clone(),
+    }
+}
+
+/// Surveys an environment.
+///
+/// # Errors
+/// The log cannot be read or trusted, or the cluster does not answer.
+pub async fn survey(
+    site: &Site,
+    environment: &Environment,
+    tip: Result<CommitId, Reason>,
+) -> Result<Survey, Reason> {
+    let known = known(site, environment).await?;
+    let accepted = known.log.accepted.as_ref().map(|accepted| &accepted.id);
+    let outlook = match &tip {
+        Ok(commit) if accepted != Some(commit) => {
+            Some(judge::judge(site, environment, &brief(&known, commit.clone()), Depth::Plan).await)
+        }
+        _ => None,
+    };
+    let objects = match &known.log.standing {
+        Some(standing) => Some(objects(site, environment, &known, standing).await?),
+        None => None,
+    };
+    Ok(Survey { known, tip, outlook, objects })
+}
+
+async fn objects(
+    site: &Site,
+    environment: &Environment,
+    known: &Known,
+    standing: &StandingRelease,
+) -> Result<Objects, Reason> {
+    let set = standing_set(site, environment, standing).await?;
+    let live = read(site, &set).await?;
+    let now = clock::now();
+    let health = live.into_iter().map(|(key, live)| (key, assess(&live, standing.opened_at, now))).collect();
+    let (_, prune_waits) = plan::prunable(&known.inventory, &set, &site.policy(environment));
+    Ok(Objects { set, health, prune_waits })
+}
+
+/// The objects of the standing release, recalled from stored bytes.
+///
+/// # Errors
+/// The journal does not answer, or has lost or changed them.
+pub async fn standing_set(
+    site: &Site,
+    environment: &Environment,
+    standing: &StandingRelease,
+) -> Result<ManifestSet, Reason> {
+    let recalled = observe::recall(site.target()?, environment, standing).await?;
+    ManifestSet::from_bytes(recalled.bytes()).map_err(|problem| {
+        let text = format!("the stored release `{}` cannot be read: {problem}", recalled.release());
+        Reason::new(crate::name::Code::LogRegressed, text)
+    })
+}
+
+/// The live state of every object of a release.
+///
+/// # Errors
+/// The cluster does not answer.
+pub async fn read(site: &Site, set: &ManifestSet) -> Result<BTreeMap<ObjectKey, Live>, Reason> {
+    let kinds: BTreeMap<ObjectKey, GroupVersionKind> =
+        set.manifests().iter().map(|manifest| (manifest.key.clone(), manifest.kind.clone())).collect();
+    site.target()?.cluster.read(&kinds).await.map_err(|error| error.reason())
+}
+
+fn assess(live: &Live, opened_at: Timestamp, now: Timestamp) -> Assessment {
+    match live {
+        Live::Present(value) => health::assess(value, opened_at, now),
+        Live::Absent => Assessment { health: Health::Missing, message: "it is gone".to_owned(), assumed: false },
+    }
+}
