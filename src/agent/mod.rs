@@ -3,8 +3,8 @@
 
 mod carry;
 pub mod judge;
-mod observe;
+pub mod observe;
 pub mod run;
 pub mod site;
 pub mod survey;
-mod walk;
+pub mod walk;

@@ -69,16 +69,19 @@ async fn look(site: &Site, inboxes: &[(Environment, mpsc::Sender<Event>)]) {
     let branches: Vec<RefName> = inboxes.iter().map(|(environment, _)| environment.branch.clone()).collect();
     let tips = tips(site, &branches).await;
     for (environment, inbox) in inboxes {
-        let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| {
-            let text = format!("`{}` is missing", environment.branch);
-            Err(Reason::new(Code::RefNotFound, text))
-        });
+        let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| Err(missing(&environment.branch)));
         if let Err(reason) = &tip {
             tracing::warn!(environment = %environment.name, code = %reason.code, reason = %reason.message, "look");
         }
         // A walk that has ended hears nothing more.
         let _ = inbox.send(Event::Tip(tip)).await;
     }
+}
+
+/// What it means that a branch is not among the references: never that anything is to be pruned.
+#[must_use]
+pub fn missing(branch: &RefName) -> Reason {
+    Reason::new(Code::RefNotFound, format!("`{branch}` is not in the repository"))
 }
 
 /// The tips of branches, each fetched with its whole history, or why it could not be read.

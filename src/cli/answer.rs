@@ -1,0 +1,47 @@
+//! What a verb answers: one result, as text for people and as a document for scripts, and whether it is a finding.
+
+use serde_json::Value;
+
+/// The result of a verb.
+pub(super) struct Answer {
+    /// For `-o json` and `-o yaml`.
+    pub(super) document: Value,
+    /// For `-o table`, without the last line's end.
+    pub(super) text: String,
+    /// Something is different, refused, held or failed: exit 1.
+    pub(super) finding: bool,
+}
+
+/// Lines of text in columns, two spaces apart; nothing behind the last column is padded.
+pub(super) fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter(|row| row.len() > column + 1).map(|row| row[column].chars().count()).max().unwrap_or(0)
+    };
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            let pad = if column + 1 == row.len() { 0 } else { widths[column].saturating_sub(cell.chars().count()) + 2 };
+            format!("{cell}{}", " ".repeat(pad))
+        });
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A count and its noun: `1 commit`, `3 commits`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_two_spaces_apart_and_the_last_is_not_padded() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let text = columns(&[row(&["A", "LONG", "Z"]), row(&["aaa", "b", "c"]), row(&["unchanged", "28 objects"])]);
+        assert_eq!(text, "A          LONG  Z\naaa        b     c\nunchanged  28 objects");
+    }
+}

@@ -1,0 +1,285 @@
+//! `plan`: what would change in the cluster, field by field, and would it be admitted.
+
+use serde_json::{Value, json};
+
+use super::answer::{Answer, columns, counted};
+use super::arguments::{self, At, Target};
+use super::diagnostic::{self, Place};
+use super::site::{chosen, find};
+use super::verify::signed;
+use super::{changes, document, revision};
+use crate::agent::judge::{self, Depth, Finding, Outlook};
+use crate::agent::observe;
+use crate::agent::site::Site;
+use crate::agent::survey;
+use crate::config::Environment;
+use crate::course::Known;
+use crate::edge::{clock, git};
+use crate::manifest::ManifestSet;
+use crate::name::{Code, CommitId, Reason};
+use crate::plan::{self, Report};
+use crate::render::{self, Closing, Closure};
+
+/// What a plan was made of.
+enum Planned {
+    /// A commit, judged.
+    Commit(Box<Outlook>),
+    /// The tip is the accepted head.
+    Stands,
+    /// The working tree: planned, never judged as signed.
+    WorkingTree(Report),
+    /// There is nothing to plan.
+    Impossible(Vec<Reason>),
+}
+
+/// One environment's plan.
+struct View {
+    environment: Environment,
+    known: Known,
+    tip: Option<CommitId>,
+    planned: Planned,
+    place: Place,
+}
+
+/// Plans commits, or the working tree.
+///
+/// # Errors
+/// Something cannot be reached; a refusal is an answer.
+pub(super) async fn plan(site: &Site, arguments: &arguments::Plan) -> Result<Answer, Reason> {
+    let targets = if arguments.targets.is_empty() {
+        let tip = |environment: Environment| Target { environment: environment.name, at: At::Tip };
+        chosen(site, &[])?.into_iter().map(tip).collect()
+    } else {
+        arguments.targets.clone()
+    };
+    let shown = changes::Shown { object: arguments.object.clone(), fields: !arguments.no_fields };
+    let mut views = Vec::new();
+    for target in &targets {
+        views.push(one(site, target).await?);
+    }
+    let environments: Value = views.iter().map(|view| view.to_json(&shown)).collect();
+    let rest = json!({"environments": environments});
+    let texts: Vec<String> = views.iter().map(|view| view.text(site, &shown)).collect();
+    Ok(Answer {
+        document: document::document("plan", &site.setup.pipeline.name, clock::now(), "cluster", rest),
+        text: texts.join("\n\n"),
+        finding: views.iter().any(View::is_finding),
+    })
+}
+
+async fn one(site: &Site, target: &Target) -> Result<View, Reason> {
+    let environment = find(site, &target.environment)?;
+    let known = survey::known(site, &environment).await?;
+    let place = Place::of(site, &environment, Some(&known.log));
+    let mut tip = None;
+    let planned = if target.at == At::Revision(".".to_owned()) {
+        working_tree(site, &environment, &known).await?
+    } else {
+        match revision::commit(site, &environment, target).await {
+            Ok(commit) => {
+                tip = Some(commit.clone());
+                judged(site, &environment, &known, commit).await?
+            }
+            Err(reason) if reason.code == Code::RefNotFound => Planned::Impossible(vec![reason]),
+            Err(reason) => return Err(reason),
+        }
+    };
+    Ok(View { environment, known, tip, planned, place })
+}
+
+async fn judged(site: &Site, environment: &Environment, known: &Known, commit: CommitId) -> Result<Planned, Reason> {
+    if known.log.accepted.as_ref().map(|accepted| &accepted.id) == Some(&commit) {
+        return Ok(Planned::Stands);
+    }
+    let outlook = judge::judge(site, environment, &survey::brief(known, commit), Depth::Plan).await;
+    match outlook.verdict {
+        Finding::Unreachable(reason) => Err(reason),
+        _ => Ok(Planned::Commit(Box::new(outlook))),
+    }
+}
+
+async fn working_tree(site: &Site, environment: &Environment, known: &Known) -> Result<Planned, Reason> {
+    let sources = environment.sources.clone();
+    let closed = tokio::task::spawn_blocking(move || close_working_tree(&sources)).await;
+    let closed = closed.map_err(|error| Reason::new(Code::Bug, error.to_string()))?;
+    let closure = match closed {
+        Ok(closure) => closure,
+        Err(reason) => return Ok(Planned::Impossible(vec![reason])),
+    };
+    let set = match judge::render_unsigned(site, environment, &closure).await {
+        Ok(set) => set,
+        Err(reasons) => return Ok(Planned::Impossible(reasons)),
+    };
+    Ok(Planned::WorkingTree(report(site, environment, known, &set).await?))
+}
+
+/// Reports what a set of objects would change, whoever wrote it.
+///
+/// # Errors
+/// The cluster or the journal does not answer.
+pub(super) async fn report(
+    site: &Site,
+    environment: &Environment,
+    known: &Known,
+    set: &ManifestSet,
+) -> Result<Report, Reason> {
+    let nobody = CommitId("0".repeat(40).parse().map_err(|_| Reason::new(Code::Bug, "forty zeros are an id"))?);
+    let brief = survey::brief(known, nobody);
+    let ground = observe::observe(site, environment, set, &brief).await?;
+    Ok(plan::report(set, &ground.borrowed()))
+}
+
+fn close_working_tree(sources: &render::Sources) -> Result<Closure, Reason> {
+    let folder = std::env::current_dir().map_err(|error| Reason::new(Code::PathNotFound, error.to_string()))?;
+    let (tree, files) = git::working_tree(&folder).map_err(|error| error.reason())?;
+    let mut contents = render::Contents::new();
+    loop {
+        match render::close(&tree, sources, &contents)? {
+            Closing::Closed(closure) => return Ok(closure),
+            Closing::Needs(paths) => {
+                for path in paths {
+                    let bytes = git::working_file(&tree, &files, &path).map_err(|error| error.reason())?;
+                    contents.insert(path, bytes);
+                }
+            }
+        }
+    }
+}
+
+impl View {
+    fn reasons(&self) -> &[Reason] {
+        match &self.planned {
+            Planned::Impossible(reasons) => reasons,
+            Planned::Commit(outlook) => match &outlook.verdict {
+                Finding::Stopped { reasons, .. } => reasons,
+                _ => &[],
+            },
+            Planned::Stands | Planned::WorkingTree(_) => &[],
+        }
+    }
+
+    fn report(&self) -> Option<&Report> {
+        match &self.planned {
+            Planned::Commit(outlook) => outlook.report.as_ref(),
+            Planned::WorkingTree(report) => Some(report),
+            Planned::Stands | Planned::Impossible(_) => None,
+        }
+    }
+
+    /// Changes or refused.
+    fn is_finding(&self) -> bool {
+        !self.reasons().is_empty() || self.report().is_some_and(|report| !report.changes.is_empty())
+    }
+
+    fn admission(&self) -> &'static str {
+        match &self.planned {
+            Planned::Impossible(_) => "refuse",
+            Planned::Commit(outlook) => match &outlook.verdict {
+                Finding::Stopped { refused: true, .. } => "refuse",
+                Finding::Stopped { refused: false, .. } => "wait",
+                _ => "admit",
+            },
+            Planned::Stands => "admit",
+            Planned::WorkingTree(_) => "unknown",
+        }
+    }
+
+    fn to_json(&self, shown: &changes::Shown) -> Value {
+        let to = match &self.planned {
+            Planned::Commit(outlook) => Some(json!({
+                "digest": outlook.report.as_ref().map(|report| report.digest),
+                "commit": document::commit(&outlook.candidate),
+                "sequence": null,
+            })),
+            Planned::Stands => self.known.log.standing.as_ref().map(document::release),
+            Planned::WorkingTree(_) | Planned::Impossible(_) => None,
+        };
+        let gates = match &self.planned {
+            Planned::Commit(outlook) => document::gates(outlook),
+            _ => json!([]),
+        };
+        let report = self.report();
+        json!({
+            "name": self.environment.name,
+            "from": self.known.log.standing.as_ref().map(document::release),
+            "to": to,
+            "digest": report.map(|report| report.digest),
+            "counts": report.map(|report| report.counts).unwrap_or_default(),
+            "admission": {"verdict": self.admission(), "gates": gates},
+            "reasons": document::reasons(self.reasons(), &self.place),
+            "pruneWaits": document::reasons(report.map_or(&[], |report| &report.prune_waits), &self.place),
+            "changes": report.map_or_else(Vec::new, |report| shown.to_json(&report.changes)),
+            "checks": [],
+        })
+    }
+
+    fn text(&self, site: &Site, shown: &changes::Shown) -> String {
+        let mut lines = vec![self.headline(site)];
+        if let Some(report) = self.report() {
+            lines.extend(report_lines(report, shown));
+            lines.push(format!("admission: {}", self.admission_line()));
+        }
+        lines.extend(self.reasons().iter().map(|reason| diagnostic::message(reason, &self.place)));
+        let waits = self.report().map_or(&[][..], |report| &report.prune_waits);
+        lines.extend(waits.iter().map(|reason| diagnostic::message(reason, &self.place)));
+        lines.join("\n")
+    }
+
+    fn admission_line(&self) -> String {
+        match (&self.planned, self.admission()) {
+            (Planned::WorkingTree(_), _) => "not judged, the working tree is not signed".to_owned(),
+            (Planned::Commit(outlook), verdict) if self.reasons().is_empty() => {
+                let gates: Vec<&str> = outlook.gates.iter().map(|gate| gate.name).collect();
+                format!("{verdict}, {} pass", gates.join(" and "))
+            }
+            (_, verdict) => verdict.to_owned(),
+        }
+    }
+
+    fn headline(&self, site: &Site) -> String {
+        let name = format!("{}/{}", site.setup.pipeline.name, self.environment.name);
+        let standing = self.known.log.standing.as_ref();
+        let from = standing.map_or_else(
+            || "nothing".to_owned(),
+            |s| format!("{} ({}/{})", s.commit.id.short(), self.environment.name, s.sequence),
+        );
+        match &self.planned {
+            Planned::Stands => format!("{name}: {from} stands, and the branch brings nothing new"),
+            Planned::WorkingTree(_) => format!("{name}: {from} -> the working tree, not judged as signed"),
+            Planned::Impossible(_) => format!("{name}: {from} stands, nothing can be planned"),
+            Planned::Commit(outlook) => {
+                let short = self.tip.as_ref().map_or("", CommitId::short);
+                let subject = diagnostic::escaped(&outlook.candidate.subject);
+                match &outlook.verdict {
+                    Finding::Unchanged => {
+                        format!("{name}: {from} stands, {short} \"{subject}\" changes no input")
+                    }
+                    Finding::Stopped { .. } if outlook.report.is_none() => {
+                        format!("{name}: {from} -> {short} \"{subject}\", not planned")
+                    }
+                    _ => format!("{name}: {from} -> {short} \"{subject}\", {}", signed(outlook)),
+                }
+            }
+        }
+    }
+}
+
+/// The table of changes, the fields, and the counts.
+fn report_lines(report: &Report, shown: &changes::Shown) -> Vec<String> {
+    let mut lines = Vec::new();
+    let unchanged = usize::try_from(report.counts.unchanged).unwrap_or(usize::MAX);
+    let mut rows = shown.rows(&report.changes);
+    if unchanged > 0 {
+        rows.push(vec!["unchanged".to_owned(), counted(unchanged, "object")]);
+    }
+    lines.push(columns(&rows));
+    if shown.fields {
+        lines.extend(shown.fields_text(&report.changes));
+    }
+    let counts = &report.counts;
+    lines.push(format!(
+        "{} to create, {} to update, {} to recreate, {} to prune, {} unchanged",
+        counts.create, counts.update, counts.recreate, counts.prune, counts.unchanged
+    ));
+    lines
+}

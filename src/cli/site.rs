@@ -1,0 +1,151 @@
+//! Opens what a verb works on: the pipeline, its mirror, the cluster and the journal.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+
+use super::arguments::Global;
+use super::pipeline::Loaded;
+use crate::agent::site::{Setup, Site, Target};
+use crate::config::{Auth, Environment, Repository, Transport};
+use crate::edge::cluster::{Access, Cluster};
+use crate::edge::git::{self, Remote};
+use crate::edge::journal::Journal;
+use crate::name::{Code, EnvironmentName, Reason};
+use crate::signature::AgentKey;
+
+/// The Secret that holds the agent's key (DESIGN, state lives where the effects live).
+const AGENT_KEY: &str = "lockmaster-agent";
+
+/// What a verb needs of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// To write into it.
+    Writes,
+    /// To read from it.
+    Reads,
+    /// Nothing, if none is configured.
+    Optional,
+}
+
+/// Opens the site of a pipeline.
+///
+/// # Errors
+/// Something that the verb needs cannot be reached or read.
+pub(super) async fn open(
+    global: &Global,
+    loaded: Loaded,
+    needs: Need,
+    key_file: Option<&Path>,
+) -> Result<Site, Reason> {
+    let setup = setup(global, loaded)?;
+    let target = match connect(global, &setup, needs).await {
+        Ok(target) => Some(target),
+        Err(_) if needs == Need::Optional => None,
+        Err(reason) => return Err(reason),
+    };
+    let key = match (&target, key_file) {
+        (None, _) => None,
+        (Some(_), Some(file)) => Some(read_key(file)?),
+        (Some(target), None) if needs == Need::Writes => {
+            Some(target.journal.agent_key(AGENT_KEY).await.map_err(|error| error.reason())?)
+        }
+        (Some(target), None) => target.journal.read_agent_key(AGENT_KEY).await.map_err(|error| error.reason())?,
+    };
+    Site::new(setup, target, key, needs != Need::Writes).map_err(|error| error.reason())
+}
+
+async fn connect(global: &Global, setup: &Setup, needs: Need) -> Result<Target, Reason> {
+    let access = Access { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() };
+    let cluster = Cluster::connect(&access).await.map_err(|error| error.reason())?;
+    cluster.discover().await.map_err(|error| error.reason())?;
+    if needs == Need::Writes {
+        cluster.ensure_namespace(&setup.agent_namespace).await.map_err(|error| error.reason())?;
+    }
+    let journal = Journal::new(cluster.client(), &setup.agent_namespace, setup.pipeline.name.clone());
+    Ok(Target { cluster, journal })
+}
+
+fn read_key(file: &Path) -> Result<AgentKey, Reason> {
+    let shown = file.display().to_string();
+    let text = read(file)?;
+    AgentKey::from_openssh(&text).map_err(|problem| {
+        Reason::new(Code::InvalidValue, format!("`{shown}` is no agent key: {problem}")).at_file(shown, None, None)
+    })
+}
+
+fn setup(global: &Global, loaded: Loaded) -> Result<Setup, Reason> {
+    let remote = match &global.repository {
+        Some(given) => Remote { url: given.clone(), auth: None, ca_file: None },
+        None => remote(&loaded.pipeline.repository, &loaded.folder)?,
+    };
+    Ok(Setup {
+        remote,
+        agent_namespace: global.agent_namespace.clone(),
+        state_dir: state_dir(global)?,
+        signers: loaded.signers,
+        pipeline_text: loaded.text,
+        pipeline: loaded.pipeline,
+    })
+}
+
+/// `--state-dir`, else `$XDG_STATE_HOME/lockmaster`, else `~/.local/state/lockmaster` (XDG Base Directory, Defaults).
+fn state_dir(global: &Global) -> Result<PathBuf, Reason> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let xdg = || set("XDG_STATE_HOME").map(|folder| folder.join("lockmaster"));
+    let home = || set("HOME").map(|folder| folder.join(".local/state/lockmaster"));
+    global.state_dir.clone().or_else(xdg).or_else(home).ok_or_else(|| {
+        Reason::new(Code::Usage, "no folder for the mirror: neither `--state-dir` nor `HOME` is set")
+    })
+}
+
+/// The repository with its credentials read; paths are relative to the file that names them.
+fn remote(repository: &Repository, folder: &Path) -> Result<Remote, Reason> {
+    let secret = |file: &Path| read(&folder.join(file)).map(|text| SecretString::from(text.trim_end().to_owned()));
+    let auth = match &repository.auth {
+        None => None,
+        Some(Auth::Token { file }) => Some(git::Auth::Token(secret(file)?)),
+        Some(Auth::Password { username, file }) => {
+            Some(git::Auth::Basic { username: username.clone(), password: secret(file)? })
+        }
+        Some(Auth::SshKey { key, known_hosts }) => Some(git::Auth::SshKey {
+            private_key: SecretString::from(read(&folder.join(key))?),
+            known_hosts: read(&folder.join(known_hosts))?,
+        }),
+    };
+    let url = match repository.url.transport() {
+        Transport::Path => folder.join(repository.url.as_str()).display().to_string(),
+        _ => repository.url.as_str().to_owned(),
+    };
+    Ok(Remote { url, auth, ca_file: repository.ca_file.as_ref().map(|file| folder.join(file)) })
+}
+
+fn read(file: &Path) -> Result<String, Reason> {
+    let shown = file.display().to_string();
+    std::fs::read_to_string(file).map_err(|error| {
+        Reason::new(Code::ConfigNotFound, format!("`{shown}` cannot be read: {error}")).at_file(shown, None, None)
+    })
+}
+
+/// The environments that a person named; all, if none.
+///
+/// # Errors
+/// A name that the pipeline has not.
+pub(super) fn chosen(site: &Site, names: &[EnvironmentName]) -> Result<Vec<Environment>, Reason> {
+    if names.is_empty() {
+        return Ok(site.environments().to_vec());
+    }
+    names.iter().map(|name| find(site, name)).collect()
+}
+
+/// The environment of this name.
+///
+/// # Errors
+/// The pipeline has none.
+pub(super) fn find(site: &Site, name: &EnvironmentName) -> Result<Environment, Reason> {
+    let known: Vec<&str> = site.environments().iter().map(|environment| environment.name.as_str()).collect();
+    site.setup.pipeline.environment(name).cloned().ok_or_else(|| {
+        let text = format!("`{}` has no environment `{name}`; it has {}", site.setup.pipeline.name, known.join(", "));
+        Reason::new(Code::UnknownName, text)
+    })
+}

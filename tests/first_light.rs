@@ -1,0 +1,250 @@
+//! The main job, end to end: a verified commit reaches a real cluster, and only a verified one.
+
+mod control_plane;
+mod stage;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+
+use control_plane::{ControlPlane, Test, run};
+use serde_json::json;
+use stage::shop::{all_of_shop, base_without, objects, replicas, set_replicas, shop, state};
+use stage::{Stage, Who};
+
+fn main() -> ExitCode {
+    let tests: Vec<Test> = vec![
+        ("three_environments_are_created_and_a_second_run_writes_nothing", three_environments),
+        ("removing_a_file_prunes_exactly_its_objects", removing_a_file),
+        ("a_merge_commit_and_a_revert_are_followed", merge_and_revert),
+        ("an_unsigned_commit_is_refused_and_nothing_is_written", unsigned),
+        ("a_force_push_is_refused_and_the_standing_release_stays", force_push),
+        ("a_crash_looping_release_fails_at_its_deadline_and_stays_standing", failing_release),
+        ("a_newer_release_closes_an_open_one_as_superseded", superseded),
+        ("a_daemon_follows_a_local_repository_and_stops_cleanly", daemon),
+        ("a_real_repository_of_three_environments_is_deployed", real_repository),
+        ("secrets_never_leave", secrets),
+    ];
+    run(tests)
+}
+
+fn three_environments(plane: &'static ControlPlane) {
+    let stage = shop(plane, "three");
+    stage.run_once(0);
+    for environment in ["dev", "staging", "prod"] {
+        assert_eq!(objects(plane, &format!("three-{environment}")), all_of_shop(), "{environment}");
+    }
+    let status = stage.lockmaster(&["status", "-o", "json"]);
+    assert_eq!(status.code, Some(0), "{status:?}");
+    for environment in ["dev", "staging", "prod"] {
+        let view = status.json();
+        let view = state(&view, environment);
+        assert_eq!((&view["state"], &view["health"]), (&json!("current"), &json!("healthy")), "{view}");
+        assert_eq!(view["standing"]["commit"]["id"], stage.head());
+    }
+    stage.proxy.forget();
+    stage.run_once(0);
+    assert_eq!(stage.proxy.writes(), Vec::new(), "a second run must not write");
+}
+
+fn removing_a_file(plane: &'static ControlPlane) {
+    let stage = shop(plane, "removing");
+    stage.run_once(0);
+    stage.write("base/kustomization.yaml", &base_without("sweeper.yaml"));
+    stage.git(&["rm", "-q", "--cached", "base/sweeper.yaml"]);
+    std::fs::remove_file(stage.repository.join("base/sweeper.yaml")).expect("because it was copied there");
+    stage.commit(Who::Dana, "sweep no more");
+    let plan = stage.lockmaster(&["plan", "dev", "-o", "json"]);
+    assert_eq!(plan.code, Some(1), "{plan:?}");
+    let document = plan.json();
+    let changes = document["environments"][0]["changes"].as_array().expect("because a plan lists changes").clone();
+    assert_eq!(changes.len(), 1, "{document}");
+    assert_eq!((&changes[0]["action"], &changes[0]["object"]["name"]), (&json!("prune"), &json!("sweeper")));
+    stage.run_once(0);
+    let mut expected = all_of_shop();
+    expected.remove("cronjobs/sweeper");
+    assert_eq!(objects(plane, "removing-dev"), expected);
+    assert_eq!(objects(plane, "removing-staging"), all_of_shop(), "other environments are left alone");
+}
+
+fn merge_and_revert(plane: &'static ControlPlane) {
+    let stage = shop(plane, "merge");
+    stage.run_once(0);
+    stage.git(&["checkout", "-q", "-b", "feature"]);
+    set_replicas(&stage, 3);
+    stage.commit(Who::Dana, "web: three replicas");
+    stage.git(&["checkout", "-q", "env/dev"]);
+    stage.write("base/web.conf", "timeout = 60\n");
+    stage.commit(Who::Dana, "web: longer timeout");
+    stage.git(&["merge", "-q", "--no-ff", "-S", "-m", "merge feature", "feature"]);
+    stage.run_once(0);
+    assert_eq!(replicas(plane, "merge-dev"), json!(3));
+    stage.git(&["revert", "--no-edit", "-m", "1", "HEAD"]);
+    stage.run_once(0);
+    assert_eq!(replicas(plane, "merge-dev"), json!(2));
+    let config = plane.get("/api/v1/namespaces/merge-dev/configmaps/web-config").expect("because it was deployed");
+    assert_eq!(config["data"]["web.conf"], "timeout = 60\n", "the revert takes back the merge and nothing else");
+}
+
+fn unsigned(plane: &'static ControlPlane) {
+    let stage = shop(plane, "unsigned");
+    stage.run_once(0);
+    let accepted = stage.head();
+    set_replicas(&stage, 9);
+    let commit = stage.commit(Who::Nobody, "hotfix: more replicas");
+    stage.proxy.forget();
+    let ran = stage.run_once(1);
+    assert!(ran.stdout.contains("refused[unsigned-commit]"), "{}", ran.stdout);
+    let verify = stage.lockmaster(&["verify", "dev"]);
+    assert_eq!(verify.code, Some(1));
+    let expected = format!(
+        "refused[unsigned-commit]: `env/dev` brings 1 unsigned commit, 1 new since the accepted head {}",
+        &accepted[..7]
+    );
+    assert!(verify.stdout.starts_with(&expected), "{}", verify.stdout);
+    assert!(verify.stdout.contains(&format!("{} \"hotfix: more replicas\"", &commit[..7])), "{}", verify.stdout);
+    assert!(verify.stdout.contains("claimed author dana@example.com"), "{}", verify.stdout);
+    assert!(verify.stdout.contains("= nothing is applied"), "{}", verify.stdout);
+    assert!(verify.stdout.contains("hint: "), "{}", verify.stdout);
+    let namespaces: BTreeSet<String> =
+        stage.proxy.writes().iter().map(|call| call.path.clone()).filter(|path| !path.contains("/lockmaster-")).collect();
+    assert_eq!(namespaces, BTreeSet::new(), "a refusal writes nothing to the target");
+    assert_eq!(replicas(plane, "unsigned-dev"), json!(2));
+    stage.proxy.forget();
+    stage.run_once(1);
+    assert_eq!(stage.proxy.writes(), Vec::new(), "a refusal is journalled once");
+}
+
+fn force_push(plane: &'static ControlPlane) {
+    let stage = shop(plane, "force");
+    stage.run_once(0);
+    set_replicas(&stage, 3);
+    stage.commit(Who::Dana, "web: three replicas");
+    stage.run_once(0);
+    let accepted = stage.head();
+    stage.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let ran = stage.run_once(1);
+    assert!(ran.stdout.contains("refused[ref-rewound]"), "{}", ran.stdout);
+    let verify = stage.lockmaster(&["verify", "dev"]);
+    let expected = format!(
+        "refused[ref-rewound]: `refs/heads/env/dev` moved back to {}, an ancestor of the accepted head {}",
+        &stage.head()[..7],
+        &accepted[..7]
+    );
+    assert!(verify.stdout.starts_with(&expected), "{}", verify.stdout);
+    assert!(verify.stdout.contains(&format!("git push origin {}:env/dev", &accepted[..7])), "{}", verify.stdout);
+    set_replicas(&stage, 5);
+    stage.commit(Who::Dana, "elsewhere");
+    let ran = stage.run_once(1);
+    assert!(ran.stdout.contains("refused[ref-diverged]"), "{}", ran.stdout);
+    assert_eq!(replicas(plane, "force-dev"), json!(3));
+    stage.git(&["reset", "-q", "--hard", &accepted]);
+    stage.run_once(0);
+}
+
+fn failing_release(plane: &'static ControlPlane) {
+    let stage = shop(plane, "failing");
+    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: failing-dev, deadline: 4s}");
+    let web = std::fs::read_to_string("fixtures/shop/base/web.yaml").expect("because the fixture is there");
+    stage.write("base/web.yaml", &web.replace("web:1.0", "web:crash"));
+    stage.commit(Who::Dana, "web: a bad day");
+    let ran = stage.run_once(1);
+    assert!(ran.stdout.contains("[unsettled]") || ran.stdout.contains("[object-failed]"), "{}", ran.stdout);
+    let status = stage.lockmaster(&["status", "-o", "json"]);
+    assert_eq!(state(&status.json(), "dev")["state"], "failed", "{}", status.stdout);
+    stage.write("base/web.yaml", &web);
+    stage.commit(Who::Dana, "web: a good day");
+    stage.run_once(0);
+}
+
+fn superseded(plane: &'static ControlPlane) {
+    let stage = shop(plane, "superseded");
+    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: superseded-dev, deadline: 60s}");
+    let web = std::fs::read_to_string("fixtures/shop/base/web.yaml").expect("because the fixture is there");
+    stage.write("base/web.yaml", &web.replace("web:1.0", "web:crash"));
+    stage.commit(Who::Dana, "web: a bad day");
+    let mut agent = stage.spawn(&["run", "--interval", "1s", "--listen", "127.0.0.1:0"]);
+    control_plane::eventually("the bad release is open", || {
+        let status = stage.lockmaster(&["status", "-o", "json"]);
+        (status.code != Some(2) && state(&status.json(), "dev")["state"] == "settling").then_some(())
+    });
+    stage.write("base/web.yaml", &web);
+    let good = stage.commit(Who::Dana, "web: a good day");
+    control_plane::eventually("the good release stands proven", || {
+        let status = stage.lockmaster(&["status", "-o", "json"]);
+        let document = status.json();
+        let view = state(&document, "dev");
+        (view["state"] == "current" && view["standing"]["commit"]["id"] == good.as_str()).then_some(())
+    });
+    agent.kill().expect("because it runs");
+    agent.wait().expect("because it was killed");
+    let status = stage.lockmaster(&["status", "-o", "json"]);
+    // genesis, opened, opened, superseded, proven
+    assert_eq!(state(&status.json(), "dev")["log"]["sequence"], 4, "{}", status.stdout);
+}
+
+fn daemon(plane: &'static ControlPlane) {
+    let stage = shop(plane, "daemon");
+    let mut agent = stage.spawn(&["run", "--interval", "1h", "--listen", "127.0.0.1:0"]);
+    let current = |commit: &str| {
+        let status = stage.lockmaster(&["status", "-o", "json"]);
+        let document = if status.code == Some(2) { return None } else { status.json() };
+        let view = state(&document, "dev");
+        (view["state"] == "current" && view["standing"]["commit"]["id"] == commit).then_some(())
+    };
+    let first = stage.head();
+    control_plane::eventually("the first release is proven", || current(&first));
+    set_replicas(&stage, 3);
+    let second = stage.commit(Who::Dana, "web: three replicas");
+    control_plane::eventually("a commit wakes the agent without an interval", || current(&second));
+    let pid = i32::try_from(agent.id()).expect("because process ids are small");
+    std::process::Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("because kill is there");
+    let status = agent.wait().expect("because it was told to stop");
+    assert_eq!(status.code(), Some(0), "SIGTERM ends the agent with 0");
+}
+
+/// A public repository with three overlays, by `LOCKMASTER_REAL_REPOSITORY`; without it the fixture alone has to do.
+fn real_repository(plane: &'static ControlPlane) {
+    let Some(folder) = std::env::var_os("LOCKMASTER_REAL_REPOSITORY") else { return };
+    let stage = Stage::new(plane);
+    stage.copy(Path::new(&folder), "");
+    stage.commit(Who::Dana, "deploy");
+    stage.pipeline(
+        "  - {name: dev, branch: main, path: overlays/dev, namespace: dev}\n  - {name: staging, branch: main, path: overlays/staging, namespace: staging}\n  - {name: production, branch: main, path: overlays/production, namespace: production}",
+    );
+    stage.run_once(0);
+    let status = stage.lockmaster(&["status", "-o", "json"]).json();
+    for environment in ["dev", "staging", "production"] {
+        assert_eq!(state(&status, environment)["objects"], json!({"total": 25, "healthy": 25}), "{environment}");
+    }
+    stage.proxy.forget();
+    stage.run_once(0);
+    assert_eq!(stage.proxy.writes(), Vec::new(), "a second run must not write");
+}
+
+fn secrets(plane: &'static ControlPlane) {
+    let stage = shop(plane, "secrets");
+    let ran = stage.lockmaster(&["run", "--once", "-vv"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let store = std::fs::read_to_string("fixtures/shop/base/store.yaml").expect("because the fixture is there");
+    stage.write("base/store.yaml", &store.replace("not-a-real-password", "another-password"));
+    stage.commit(Who::Dana, "store: another password");
+    let verbs: [&[&str]; 5] = [
+        &["plan", "dev", "-vv"],
+        &["plan", "dev", "-o", "json", "-vv"],
+        &["verify", "dev", "-vv"],
+        &["run", "--once", "-vv"],
+        &["diff", "dev", "-vv"],
+    ];
+    let mut all = vec![ran];
+    all.extend(verbs.iter().map(|verb| stage.lockmaster(verb)));
+    let encoded = ["bm90LWEtcmVhbC1wYXNzd29yZA", "YW5vdGhlci1wYXNzd29yZA"];
+    for ran in &all {
+        for text in [&ran.stdout, &ran.stderr] {
+            for secret in ["not-a-real-password", "another-password"].iter().chain(&encoded) {
+                assert!(!text.contains(secret), "`{secret}` left: {text}");
+            }
+        }
+    }
+    assert!(all[1].stdout.contains("(secret, differs)"), "{}", all[1].stdout);
+}
