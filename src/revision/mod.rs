@@ -2,6 +2,13 @@
 //!
 //! In: raw commits that an edge read ([`Fetched`]), and whom to trust. Out: [`Verified`], or every reason against it.
 
+mod fault;
+mod grammar;
+mod history;
+mod identity;
+mod judgement;
+mod text;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -103,47 +110,61 @@ pub struct Judgement {
 /// A tip whose whole new history is authorised and that moves forward. Earned by [`judge`] only.
 #[derive(Debug)]
 #[must_use = "render it"]
-pub struct Verified {}
+pub struct Verified {
+    tip: JudgedCommit,
+    new: Vec<JudgedCommit>,
+}
 
 impl Verified {
     /// The commit.
     #[must_use]
     pub fn commit(&self) -> &CommitId {
-        unimplemented!()
+        &self.tip.id
     }
 
     /// The tip itself (its signature may be empty if it is an introduction).
     #[must_use]
     pub fn tip(&self) -> &JudgedCommit {
-        unimplemented!()
+        &self.tip
     }
 
     /// Every newly accepted commit, newest first.
     #[must_use]
     pub fn new_commits(&self) -> &[JudgedCommit] {
-        unimplemented!()
+        &self.new
     }
 }
 
-/// Judges only what needs no signature: grammar of the tip, and that it does not rewind.
+/// Judges only what needs no signature: that every new commit is one, that none is missing, and that the tip does not
+/// rewind.
 ///
 /// # Errors
-/// Every reason against it: `malformed-commit`, `corrupt-object`, `ref-rewound`, `ref-diverged`, `ref-twin`,
-/// `not-descendant-of-introduction`.
+/// Every reason against it: `limit-exceeded`, `malformed-commit`, `corrupt-object`, `incomplete-history`,
+/// `ref-rewound`, `ref-diverged`, `ref-twin`, `not-descendant-of-introduction`.
 pub fn check_history(fetched: &Fetched) -> Result<(), Vec<Reason>> {
-    unimplemented!("{fetched:?}")
+    history::limit(fetched).map_or(Ok(()), |reason| Err(vec![reason]))?;
+    let candidate = history::Candidate::read(fetched);
+    let mut reasons = history::reasons(&candidate);
+    reasons.extend(fault::summaries(fetched, None, &candidate.unreadable()));
+    if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
 /// Judges a candidate of an environment without `from`: history, then the signature of every new commit.
 #[must_use]
 pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
-    unimplemented!("{fetched:?} {trust:?} {first_seen:?} {now}")
+    match history::limit(&fetched) {
+        Some(reason) => Judgement { commits: Vec::new(), verdict: Err(vec![reason]) },
+        None => judgement::judge(&history::Candidate::read(&fetched), trust, first_seen, now),
+    }
 }
 
 /// The SHA-256 of the signed payload of a raw commit: what first-seen times are keyed by.
 ///
 /// # Errors
-/// The bytes are not a commit as the grammar has it.
+/// The bytes are not a commit as the grammar has it, or not the one that the id names.
 pub fn payload_hash(commit: &RawCommit) -> Result<Digest, Reason> {
-    unimplemented!("{commit:?}")
+    match history::read(commit) {
+        Ok(read) => Ok(Digest::of(&read.payload(&commit.bytes))),
+        Err(fault) => Err(fault.reason(&commit.id)),
+    }
 }

@@ -1,0 +1,131 @@
+//! Is every new commit signed by somebody who may write here?
+
+use jiff::Timestamp;
+
+use super::fault::{Fault, Finding, summaries};
+use super::grammar::{Armor, Commit};
+use super::history::{self, Candidate};
+use super::{FirstSeen, JudgedCommit, Judgement, RawCommit, Trust, Verified};
+use crate::name::{Digest, Fingerprint, Principal};
+use crate::signature::{GIT_NAMESPACE, Standing, verify_ssh};
+
+/// Whom commits are judged by, and when they were seen.
+struct Bench<'a> {
+    trust: &'a Trust,
+    first_seen: &'a FirstSeen,
+    now: Timestamp,
+}
+
+pub(super) fn judge(candidate: &Candidate<'_>, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
+    let bench = Bench { trust, first_seen, now };
+    let mut findings = Vec::new();
+    let mut commits = Vec::with_capacity(candidate.new.len());
+    for (raw, read) in &candidate.new {
+        let (commit, fault) = match read {
+            Ok(read) => bench.judge(raw, read),
+            Err(fault) => (unread(raw), Some(fault.clone())),
+        };
+        commits.push(with_reason(commit, fault, &mut findings));
+    }
+    if candidate.new.is_empty() {
+        findings.extend(candidate.unreadable());
+    }
+    let mut reasons = history::reasons(candidate);
+    reasons.extend(summaries(candidate.fetched, Some(&trust.environment), &findings));
+    let verdict = match (&candidate.tip, reasons.is_empty()) {
+        (Ok(tip), true) => Ok(verified(&bench, candidate, tip, &commits)),
+        (_, _) => Err(reasons),
+    };
+    Judgement { commits, verdict }
+}
+
+fn verified(bench: &Bench<'_>, candidate: &Candidate<'_>, tip: &Commit, commits: &[JudgedCommit]) -> Verified {
+    let raw = &candidate.fetched.tip_commit;
+    let judged = commits.iter().find(|commit| commit.id == raw.id).cloned();
+    // A tip that is not new needs no signature: it was accepted, or it is part of an introduction.
+    let tip = judged.unwrap_or_else(|| bench.judge(raw, tip).0);
+    Verified { tip, new: commits.to_vec() }
+}
+
+fn with_reason(mut commit: JudgedCommit, fault: Option<Fault>, findings: &mut Vec<Finding>) -> JudgedCommit {
+    if let Some(fault) = fault {
+        commit.reasons.push(fault.reason(&commit.id));
+        let claim = match (commit.subject.as_str(), commit.claimed_author.as_str()) {
+            ("", "") => String::new(),
+            (subject, author) => format!("\"{subject}\", claimed author {author}"),
+        };
+        findings.push(Finding { commit: commit.id.clone(), claim, fault });
+    }
+    commit
+}
+
+/// A commit that cannot be read, so that it can be shown: all its bytes stand for its payload.
+fn unread(raw: &RawCommit) -> JudgedCommit {
+    JudgedCommit {
+        id: raw.id.clone(),
+        payload_hash: Digest::of(&raw.bytes),
+        subject: String::new(),
+        claimed_author: String::new(),
+        signer: None,
+        fingerprint: None,
+        reasons: Vec::new(),
+    }
+}
+
+impl Bench<'_> {
+    fn judge(&self, raw: &RawCommit, commit: &Commit) -> (JudgedCommit, Option<Fault>) {
+        let payload = commit.payload(&raw.bytes);
+        let payload_hash = Digest::of(&payload);
+        let (fingerprint, signer, fault) = match signing_key(commit, &payload) {
+            Ok(key) => {
+                let (signer, fault) = self.standing(&key, payload_hash);
+                (Some(key), signer, fault)
+            }
+            Err(fault) => (None, None, Some(fault)),
+        };
+        let judged = JudgedCommit {
+            id: raw.id.clone(),
+            payload_hash,
+            subject: commit.subject.clone(),
+            claimed_author: commit.author.email.clone(),
+            signer,
+            fingerprint,
+            reasons: Vec::new(),
+        };
+        (judged, fault)
+    }
+
+    /// Whose key it is, and why it does not count here. Its window is judged at first seen, never at the time that the
+    /// commit says, which its signer wrote.
+    fn standing(&self, key: &Fingerprint, payload_hash: Digest) -> (Option<Principal>, Option<Fault>) {
+        let first_seen = self.first_seen.get(&payload_hash).copied().unwrap_or(self.now);
+        match self.trust.signers.standing(key, GIT_NAMESPACE, first_seen) {
+            Standing::Valid(principal) => {
+                let writes = self.trust.writers.as_ref().is_none_or(|writers| writers.contains(&principal));
+                let fault = (!writes).then(|| Fault::Unauthorised(principal.clone()));
+                (Some(principal), fault)
+            }
+            Standing::OutsideWindow { principal, valid_after: after, valid_before: before } => {
+                (Some(principal.clone()), Some(Fault::OutsideWindow { principal, after, before, first_seen }))
+            }
+            Standing::OtherNamespace(principal) => (Some(principal.clone()), Some(Fault::OtherNamespace(principal))),
+            Standing::Unknown => (None, Some(Fault::UnknownSigner(key.clone()))),
+        }
+    }
+}
+
+fn signing_key(commit: &Commit, payload: &[u8]) -> Result<Fingerprint, Fault> {
+    let unsupported = |what: &str| Fault::BadSignature(format!("{what} are not supported yet"));
+    match &commit.signature {
+        None => Err(Fault::Unsigned { merge: commit.parents.len() > 1 }),
+        Some(Armor::Ssh(armor)) => {
+            verify_ssh(armor, GIT_NAMESPACE, payload).map_err(|problem| Fault::BadSignature(problem.to_string()))
+        }
+        Some(Armor::OpenPgp) => Err(unsupported("OpenPGP signatures")),
+        Some(Armor::X509) => Err(unsupported("X.509 signatures")),
+        Some(Armor::Other(line)) => {
+            Err(Fault::BadSignature(format!("its signature begins with `{line}`, which is no armor")))
+        }
+        Some(Armor::Ambiguous(what)) => Err(Fault::Ambiguous(what.clone())),
+    }
+}
