@@ -42,7 +42,7 @@ pub(super) fn read(content: &str) -> Result<Option<(Fingerprint, SignerLine)>, S
     let (principals, rest) = word(content)?;
     let mut line = SignerLine { principals: principals_of(principals)?, ..SignerLine::default() };
     let (mut keytype, mut rest) = word(rest)?;
-    if !is_key_type(keytype) {
+    if !keytype.is_empty() && !is_key_type(keytype) {
         line = with_options(line, keytype)?;
         (keytype, rest) = word(rest)?;
     }

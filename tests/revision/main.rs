@@ -1,0 +1,6 @@
+//! Commits made by real `git` and `ssh-keygen`, judged. Numbers of tests are those of the catalogue of hostile inputs.
+
+mod commits;
+mod history;
+mod keys;
+mod repository;
