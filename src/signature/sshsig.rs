@@ -89,3 +89,69 @@ fn readable(bytes: &[u8]) -> String {
 fn malformed(problem: &str) -> SignatureProblem {
     SignatureProblem::Malformed(problem.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::AgentKey;
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    fn armored(blob: &[u8]) -> String {
+        format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", wrapped(&STANDARD.encode(blob)))
+    }
+
+    fn wrapped(base64: &str) -> String {
+        let lines = base64.as_bytes().chunks(70).map(|line| String::from_utf8_lossy(line).into_owned());
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    fn blob() -> Vec<u8> {
+        let armor = AgentKey::from_seed([7; 32]).sign("git", b"text");
+        armor::decode(armor.as_bytes()).expect("because our own armor is strict")
+    }
+
+    #[test]
+    fn refuses_bytes_that_nobody_signed() {
+        assert!(verify(armored(&blob()).as_bytes(), "git", b"text").is_ok());
+        let longer = [blob(), vec![0]].concat();
+        let unsigned = SignatureProblem::Malformed("the blob has bytes that nobody signed".to_owned());
+        assert_eq!(verify(armored(&longer).as_bytes(), "git", b"text"), Err(unsigned));
+    }
+
+    #[test]
+    fn names_a_weak_hash_and_a_key_of_another_kind() {
+        let replaced = |from: &[u8], to: &[u8]| {
+            let blob = blob();
+            let at = blob.windows(from.len()).position(|window| window == from).expect("because it is in the blob");
+            armored(&[&blob[..at], to, &blob[at + from.len()..]].concat())
+        };
+        for (armor, problem) in [
+            (replaced(b"\x06sha512", b"\x04sha1"), SignatureProblem::WeakAlgorithm("the hash `sha1`".to_owned())),
+            (replaced(b"sha512", b"sha384"), SignatureProblem::Unsupported("the hash `sha384`".to_owned())),
+            (
+                replaced(b"ssh-ed25519", b"sk-ssh-ed25"),
+                SignatureProblem::Unsupported("a hardware-backed key (`sk-ssh-ed25`)".to_owned()),
+            ),
+            (
+                replaced(b"SSHSIG\0\0\0\x01", b"SSHSIG\0\0\0\x02"),
+                SignatureProblem::Unsupported("SSHSIG version 2".to_owned()),
+            ),
+        ] {
+            assert_eq!(verify(armor.as_bytes(), "git", b"text"), Err(problem));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_changed_blob_panics_or_counts(at in 0..2000_usize, byte in proptest::num::u8::ANY, cut in 0..2000_usize) {
+            let good = blob();
+            let mut changed = good.clone();
+            let at = at % changed.len();
+            changed[at] = byte;
+            changed.truncate(changed.len().max(1) - if cut < changed.len() { cut } else { 0 });
+            let verdict = verify(armored(&changed).as_bytes(), "git", b"text");
+            assert_eq!(verdict.is_ok(), changed == good);
+        }
+    }
+}

@@ -169,3 +169,21 @@ fn hashed(bytes: &[u8]) -> CommitId {
     let hex: String = hash.hash().iter().map(|byte| format!("{byte:02x}")).collect();
     hex.parse().expect("because a hash is an id")
 }
+
+#[test]
+fn row_23_a_signature_for_another_purpose_does_not_sign_a_commit() {
+    let repository = Repository::new();
+    let unsigned = repository.commit("one", None);
+    let text = String::from_utf8(repository.raw(&unsigned).bytes).expect("because the commit is text");
+    let agent = lockmaster::signature::AgentKey::from_seed([7; 32]);
+    let trust = repository.trusting(&format!("agent {}\n", agent.public_key()));
+    let signed_for = |namespace| {
+        let armor = agent.sign(namespace, text.as_bytes()).trim_end().replace('\n', "\n ");
+        let tip = repository.store(text.replacen("\n\n", &format!("\ngpgsig {armor}\n\n"), 1).as_bytes());
+        refusals(judge(repository.fetch(&tip, None, &[]), &trust, &FirstSeen::new(), now()))
+    };
+    assert_eq!(signed_for("git"), []);
+    let refusals = signed_for("file");
+    assert_eq!(refusals[0].0, "bad-signature");
+    assert!(refusals[0].1.ends_with(": the signature is for namespace `file`, not `git`"), "{refusals:?}");
+}
