@@ -3,36 +3,16 @@
 //! The deployment log of one environment: signed, hash-chained entries, one Git commit each. In: entries as stored.
 //! Out: the accepted head, the standing release, and what is still open; or the violation.
 
+mod inputs;
+
+pub use inputs::Inputs;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, PipelineName, Principal, Reason, RepoPath};
+use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, PipelineName, Principal, Reason};
 use crate::signature::AgentKey;
-
-/// The files (path, SHA-256) and directory listings that a render reads.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inputs {
-    /// Each file's content digest.
-    pub files: BTreeMap<RepoPath, Digest>,
-    /// Each listed directory: the sorted names that the renderer would read there.
-    pub listings: BTreeMap<RepoPath, Vec<String>>,
-}
-
-impl Inputs {
-    /// One line per input, sorted: `file <sha256:…> <path>`, `list <sha256 of the names joined by newlines> <path>`, the
-    /// path as a JSON string. It reads back only as [`InputDigests`].
-    #[must_use]
-    pub fn to_text(&self) -> String {
-        unimplemented!()
-    }
-
-    /// The digest of [`Inputs::to_text`]: equal inputs, equal digest.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::of(self.to_text().as_bytes())
-    }
-}
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]

@@ -3,11 +3,21 @@
 //! In: the tree of a commit and the contents of files. Out: the [`Closure`] of inputs (found without running anything),
 //! and with a kustomize child's output [`Rendered`]. The room runs nothing: `edge::renderer` does.
 
+mod close;
+mod kustomization;
+mod kustomize;
+mod plain;
+mod plugin;
+mod remote;
+mod walk;
+
+pub use close::close;
+
 use std::collections::BTreeMap;
 
 use crate::deploylog::Inputs;
-use crate::manifest::{Fence, ManifestSet, Scopes};
-use crate::name::{ObjectId, Reason, RepoPath};
+use crate::manifest::{self, Fence, ManifestSet, Scopes};
+use crate::name::{Code, ObjectId, Reason, RepoPath};
 use crate::revision::Verified;
 
 /// What an entry of a Git tree is.
@@ -73,25 +83,29 @@ pub enum Part {
 
 /// Everything a render will read. Earned by [`close`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Closure {}
+pub struct Closure {
+    parts: Vec<Part>,
+    inputs: Inputs,
+    files: Contents,
+}
 
 impl Closure {
     /// The parts, in the order of the paths.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
-        unimplemented!()
+        &self.parts
     }
 
     /// The inputs.
     #[must_use]
     pub fn inputs(&self) -> &Inputs {
-        unimplemented!()
+        &self.inputs
     }
 
     /// The contents of every input file, links followed.
     #[must_use]
     pub fn files(&self) -> &Contents {
-        unimplemented!()
+        &self.files
     }
 }
 
@@ -102,15 +116,6 @@ pub enum Closing {
     Needs(Vec<RepoPath>),
     /// Done.
     Closed(Closure),
-}
-
-/// Finds the closure of inputs, or says what to read next.
-///
-/// # Errors
-/// `path-not-found`, `unsafe-path`, `remote-input-forbidden`, `render-failed` (cycle, missing file), `limit-exceeded`,
-/// `invalid-yaml`.
-pub fn close(tree: &Tree, sources: &Sources, contents: &Contents) -> Result<Closing, Reason> {
-    unimplemented!("{tree:?} {sources:?} {contents:?}")
 }
 
 /// What kustomize printed for each kustomize part, by its path.
@@ -126,7 +131,33 @@ pub fn assemble(
     fence: &Fence,
     scopes: &Scopes,
 ) -> Result<ManifestSet, Vec<Reason>> {
-    unimplemented!("{closure:?} {outputs:?} {fence:?} {scopes:?}")
+    let mut drafts = Vec::new();
+    let mut reasons = Vec::new();
+    for (source, bytes) in sources(closure, outputs) {
+        match bytes.and_then(|bytes| manifest::read(source, bytes)) {
+            Ok(read) => drafts.extend(read),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    if reasons.is_empty() { ManifestSet::assemble(drafts, fence, scopes) } else { Err(reasons) }
+}
+
+/// What to read manifests from, in the order of the parts.
+fn sources<'a>(closure: &'a Closure, outputs: &'a Outputs) -> Vec<(&'a RepoPath, Result<&'a [u8], Reason>)> {
+    let mut sources = Vec::new();
+    for part in &closure.parts {
+        match part {
+            Part::Plain { files, .. } => {
+                sources.extend(files.iter().map(|file| (file, Ok(closure.files[file].as_slice()))));
+            }
+            Part::Kustomize { path } => {
+                let output = outputs.get(path).map(Vec::as_slice);
+                let missing = || Reason::new(Code::RenderFailed, format!("`{path}` was not built"));
+                sources.push((path, output.ok_or_else(missing)));
+            }
+        }
+    }
+    sources
 }
 
 /// The objects of a verified commit.
