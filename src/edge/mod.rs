@@ -1,1 +1,3 @@
 //! The edges: the only modules that touch the world. They share types of the rooms above the wall, never each other.
+
+pub mod renderer;
