@@ -265,6 +265,19 @@ fn what_is_not_understood_is_refused() {
 }
 
 #[test]
+fn an_inline_configuration_is_never_shown() {
+    for text in [
+        "patchesStrategicMerge:\n- |\n  kind: [Secret\n  stringData: {a: hush}\n",
+        "patchesStrategicMerge: ['{kind: [Secret, stringData: {a: hush}}']",
+        "transformers: ['{kind: Secret, stringData: {a: hush, url: \"https://me:hush@example.com\"}}']",
+        "resources: [\"a\\nhush\"]",
+    ] {
+        let (_, message) = overlay(text).refusal("overlay");
+        assert!(!message.contains("hush"), "{text}: {message}");
+    }
+}
+
+#[test]
 fn a_plugin_names_files_as_seen_from_the_kustomization_that_uses_it() {
     let patch = "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: a}\npath: p.yaml\n";
     let closure = overlay("resources: [../base]\ntransformers: [t]\n")

@@ -118,6 +118,10 @@ impl<'a> Naming<'a> {
         if entry.is_empty() {
             return Err(self.failed(format!("`{key}` has an empty entry")));
         }
+        if entry.contains(['\n', '{']) {
+            // It was meant to be a configuration, and may be of a Secret: it is not shown.
+            return Err(self.failed(format!("`{key}` has an entry that is neither a path nor good YAML")));
+        }
         self.named.push(Named { entry: entry.to_owned(), loads });
         Ok(())
     }

@@ -187,7 +187,6 @@ impl Rendered {
     }
 
     /// The verified commit.
-    #[must_use]
     pub fn verified(&self) -> &Verified {
         &self.verified
     }

@@ -5,20 +5,19 @@
 pub(super) fn is_remote(text: &str) -> bool {
     let text = text.trim_start().to_ascii_lowercase();
     let text = text.strip_prefix("./").unwrap_or(&text);
-    let begins = ["git::", "gh:", "git@", "github.com/", "github.com:", "http:", "https:"];
-    // A query names a branch, and a doubled slash the directory inside a repository.
+    let begins = ["git::", "gh:", "git@", "github.com/", "github.com:", "http:", "https:", "ssh:", "file:"];
     let first_line = text.lines().next().unwrap_or("");
+    // A query names a branch, and a doubled slash the directory inside a repository.
+    let parts = ["://", "@github.com", "?ref=", "&ref="];
     begins.iter().any(|start| text.starts_with(start))
-        || first_line.contains("://")
-        || is_path(first_line)
-            && (first_line.contains("?ref=") || first_line.contains("&ref=") || is_doubled(first_line))
+        || is_path(first_line) && (parts.iter().any(|part| first_line.contains(part)) || is_doubled(first_line))
         || first_line.split_once('@').is_some_and(|(user, rest)| !user.contains([':', ' ']) && rest.contains(':'))
 }
 
 /// The text without what may be a credential in it: no user, no query.
 pub(super) fn redacted(text: &str) -> String {
     let text = text.lines().next().unwrap_or("");
-    let text = text.split('?').next().unwrap_or("");
+    let text = text.split(['?', ' ', '{']).next().unwrap_or("");
     match (text.split_once("://"), text.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
         (None, Some((_, rest))) => rest.to_owned(),
@@ -48,6 +47,7 @@ mod tests {
             "git@github.com:o/r.git",
             "deploy@git.example.com:o/r.git",
             "github.com/o/r",
+            "me@github.com/o/r",
             "GitHub.com/o/r//base?ref=v1",
             "gh:o/r",
             "git::ssh://example.com/r",
@@ -61,7 +61,15 @@ mod tests {
 
     #[test]
     fn a_path_of_the_repository_is_not_remote() {
-        for text in ["../base", "a.yaml", "./x/y", "apiVersion: v1\n# https://example.com\n", "a@b/c", "git/hub.com"] {
+        for text in [
+            "../base",
+            "a.yaml",
+            "./x/y",
+            "apiVersion: v1\n# https://example.com\n",
+            "a@b/c",
+            "git/hub.com",
+            "{a: 'http://b'}",
+        ] {
             assert!(!is_remote(text), "{text}");
         }
     }
