@@ -26,7 +26,7 @@ fn main() {
         real("builds_from_the_closure_what_a_full_checkout_builds", builds_what_a_checkout_builds),
         real("fails_without_any_one_file_of_the_closure", fails_without_any_file),
         real("row_59_names_file_and_line_of_a_resource_that_is_not_yaml", names_file_and_line),
-        real("never_quotes_a_patch_of_a_secret", never_quotes_a_patch),
+        real("never_quotes_a_secret", never_quotes_a_secret),
         Trial::test("the_child_has_home_and_nothing_else_in_its_environment", the_environment_is_empty),
         Trial::test("the_child_sees_exactly_the_closure_and_nothing_is_left_behind", exactly_the_closure),
         Trial::test("the_child_has_no_network_where_it_is_isolated", no_network),
@@ -151,7 +151,7 @@ fn names_file_and_line(program: &Program) -> Result<(), Failed> {
     Ok(())
 }
 
-fn never_quotes_a_patch(program: &Program) -> Result<(), Failed> {
+fn never_quotes_a_secret(program: &Program) -> Result<(), Failed> {
     for patch in ["apiVersion: v1\nkind: [Secret\nstringData: {a: hush}\n", "kind: Secret\nstringData: {a: hush}\n"] {
         let inline =
             format!("resources: [a.yaml]\npatches:\n- patch: |\n    {}\n", patch.trim().replace('\n', "\n    "));
@@ -161,6 +161,15 @@ fn never_quotes_a_patch(program: &Program) -> Result<(), Failed> {
         ]);
         let closure = closed(&contents, "o", Renderer::Auto);
         let reason = build(&program.renderer(), &closure, "o", LONG).expect_err("because the patch is wrong");
+        assert!(!reason.message.contains("hush"), "{}", reason.message);
+    }
+    let generator = "secretGenerator: [{name: a, envs: [a.env]}]\n";
+    let literal = "secretGenerator: [{name: a, literals: [hush]}]\n";
+    for (kustomization, environment) in [(generator, &b"hush\xff=1\n"[..]), (literal, b"")] {
+        let mut contents = of(&[("o/kustomization.yaml", kustomization)]);
+        contents.insert(path("o/a.env"), environment.to_vec());
+        let closure = closed(&contents, "o", Renderer::Auto);
+        let reason = build(&program.renderer(), &closure, "o", LONG).expect_err("because a key is wrong");
         assert!(!reason.message.contains("hush"), "{}", reason.message);
     }
     Ok(())

@@ -47,10 +47,18 @@ fn without_content(text: &str) -> String {
         kept.push_str(": ");
     }
     kept.push_str(rest);
-    for start in [" from [", "\npatch:", "data:", "stringData:"] {
+    for start in [" from [", "\npatch:", "data:", "stringData:", ": line [", ": literal sources [", " in object {"] {
         if let Some((before, _)) = kept.split_once(start) {
             kept = before.to_owned();
         }
+    }
+    if let Some((before, _)) = kept.split_once("not a valid key name") {
+        // The line of an environment file that has no `=` is quoted as a key.
+        kept = format!("{}a key of a generator is not valid", before.split('"').next().unwrap_or(""));
+    }
+    if kept.contains("cannot unmarshal") {
+        // A YAML decoder quotes the beginning of the value.
+        kept = kept.split('`').step_by(2).collect();
     }
     kept
 }
@@ -108,6 +116,16 @@ mod tests {
                     SM or JSON patch from [kind: Secret hush]";
         let kept = one_line(&without_content(text));
         assert_eq!(kept, "trouble configuring builtin PatchTransformer: unable to parse SM or JSON patch");
+    }
+
+    #[test]
+    fn values_that_decoders_quote_are_left_out() {
+        let text = "line 3: cannot unmarshal !!str `hush` into map";
+        assert_eq!(without_content(text), "line 3: cannot unmarshal !!str  into map");
+        let text = "env source files: [a.env]: \"hush\" is not a valid key name: hush";
+        assert_eq!(without_content(text), "env source files: [a.env]: a key of a generator is not valid");
+        let text = "loading KV pairs: literal sources [hush]: invalid literal source hush, expected key=value";
+        assert_eq!(without_content(text), "loading KV pairs");
     }
 
     #[test]
