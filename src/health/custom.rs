@@ -275,7 +275,6 @@ fn ready(object: &Value, _: Timestamp) -> Ruling {
     Ok(found.unwrap_or_else(|| Assessment::progressing("not ready yet")))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the last word of several rules, which may fail to read")]
 fn all_true(conditions: &Conditions<'_>, kinds: &[&str]) -> Ruling {
     for kind in kinds {
         match conditions.get(kind) {

@@ -168,7 +168,6 @@ fn by_readiness(conditions: &Conditions<'_>) -> Option<Assessment> {
 }
 
 /// The rule of kinds that are well as soon as they exist.
-#[expect(clippy::unnecessary_wraps, reason = "a rule of the table, and rules may fail to read")]
 fn exists(_: &Value, _: Timestamp) -> Ruling {
     Ok(Assessment::healthy())
 }

@@ -50,14 +50,13 @@ impl<'a> Conditions<'a> {
 impl Condition<'_> {
     /// Reason and message in one line.
     pub(super) fn because(&self) -> String {
-        let mut line = match (self.reason, self.message) {
+        let line = match (self.reason, self.message) {
             ("", "") => format!("`{}` is {:?}", self.kind, self.truth),
             ("", message) => message.to_owned(),
             (reason, "") => reason.to_owned(),
             (reason, message) => format!("{reason}: {message}"),
         };
-        line = one_line(&line);
-        line
+        one_line(&line)
     }
 }
 

@@ -3,15 +3,23 @@
 //! In: the release, the one that stands, the inventory, and what an edge observed. Out: a [`Plan`] with a report, field
 //! by field, and every reason that keeps it from being opened or pruned.
 
+mod adoption;
+mod brought;
+mod checking;
+mod fields;
+mod prune;
+mod reporting;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::deploylog::Counts;
 use crate::health::Health;
-use crate::manifest::{ManifestSet, Stage};
+use crate::manifest::{Manifest, ManifestSet, Stage};
 use crate::name::{Digest, ObjectKey, Reason};
 use crate::render::Rendered;
+use brought::Brought;
 
 /// The label that every member of our set carries (Kubernetes KEP-3659, ApplySet).
 pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
@@ -47,7 +55,16 @@ impl Inventory {
     /// does not name is doomed.
     #[must_use]
     pub fn widened(&self, release: &ManifestSet, sequence: u64) -> Inventory {
-        unimplemented!("{release:?} {sequence}")
+        let mut members = self.members.clone();
+        for (key, member) in &mut members {
+            member.doomed = release.get(key).is_none();
+        }
+        for manifest in release.manifests() {
+            let api_version = manifest.kind.api_version();
+            let fresh = Member { api_version: api_version.clone(), uid: None, origin: sequence, doomed: false };
+            members.entry(manifest.key.clone()).or_insert(fresh).api_version = api_version;
+        }
+        Inventory { sequence, members }
     }
 }
 
@@ -132,7 +149,18 @@ pub struct Questions {
 /// Says what to observe for planning this release.
 #[must_use]
 pub fn questions(release: &ManifestSet, standing: Option<&ManifestSet>, inventory: &Inventory) -> Questions {
-    unimplemented!("{release:?} {standing:?} {inventory:?}")
+    let brought = Brought::by(release, standing, inventory);
+    let changed = || release.manifests().iter().filter(|manifest| !stands(manifest, standing, inventory));
+    let gone = inventory.members.keys().filter(|key| release.get(key).is_none());
+    let first = standing.is_none();
+    let asks = |manifest: &&Manifest| !brought.defines(manifest) && (first || !brought.houses(manifest));
+    let rendered = |namespace: &String| release.get(&brought::namespace_key(namespace)).is_some();
+    let namespaces = release.manifests().iter().filter_map(|manifest| manifest.key.namespace.clone());
+    Questions {
+        read: changed().map(|manifest| manifest.key.clone()).chain(gone.cloned()).collect(),
+        dry_run: changed().filter(asks).map(|manifest| manifest.key.clone()).collect(),
+        namespaces: namespaces.filter(|namespace| !rendered(namespace)).collect(),
+    }
 }
 
 /// What is done to an object.
@@ -218,7 +246,7 @@ pub struct Report {
 /// Reports what a release would change.
 #[must_use]
 pub fn report(release: &ManifestSet, ground: &Ground<'_>) -> Report {
-    unimplemented!("{release:?} {ground:?}")
+    reporting::report(release, ground)
 }
 
 /// A plan that an independent checker re-proved: fit to be opened, if the gates admit it.
@@ -241,7 +269,6 @@ impl Plan {
     }
 
     /// The release.
-    #[must_use]
     pub fn rendered(&self) -> &Rendered {
         &self.rendered
     }
@@ -259,20 +286,27 @@ impl Plan {
 /// # Errors
 /// `plan-check-failed`, naming the object.
 pub fn check(report: &Report, release: &ManifestSet, ground: &Ground<'_>) -> Result<(), Reason> {
-    unimplemented!("{report:?} {release:?} {ground:?}")
+    checking::check(report, release, ground)
 }
 
 /// The doomed members that may be deleted now, and the reasons for those that wait (`prune-needs-approval`).
 #[must_use]
 pub fn prunable(inventory: &Inventory, standing: &ManifestSet, policy: &Policy) -> (Vec<ObjectKey>, Vec<Reason>) {
-    unimplemented!("{inventory:?} {standing:?} {policy:?}")
+    prune::prunable(inventory, standing, policy)
 }
 
 /// The fields in which two states of one object differ, without server bookkeeping (`managedFields`, `resourceVersion`,
 /// `generation`, `uid`, `creationTimestamp`, `status`). Values of a Secret's `data` are withheld.
 #[must_use]
 pub fn field_changes(key: &ObjectKey, from: &Value, to: &Value) -> Vec<FieldChange> {
-    unimplemented!("{key} {from} {to}")
+    fields::changes(key, from, to)
+}
+
+/// Whether an object is as it was when the standing release was opened, so that nobody needs to read it: healing it is
+/// the standing release's business.
+fn stands(manifest: &Manifest, standing: Option<&ManifestSet>, inventory: &Inventory) -> bool {
+    let same = standing.and_then(|set| set.get(&manifest.key)).is_some_and(|old| old.digest == manifest.digest);
+    same && inventory.members.get(&manifest.key).is_some_and(|member| !member.doomed)
 }
 
 /// What an object's health means for the release (used by the course): see [`Health`].

@@ -1,0 +1,189 @@
+//! The planner: one verdict for each object of a release, and the prunes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::adoption::{admits, annotation, is_ours};
+use super::brought::{Brought, namespace_key};
+use super::{Change, ChangeAction, DryRun, FieldChange, Ground, Live, Report, fields, prune, stands};
+use crate::deploylog::Counts;
+use crate::manifest::{Manifest, ManifestSet};
+use crate::name::{Code, ObjectKey, Reason};
+
+/// See [`super::report`].
+pub(super) fn report(release: &ManifestSet, ground: &Ground<'_>) -> Report {
+    let brought = Brought::by(release, ground.standing, ground.inventory);
+    let mut report = Report {
+        digest: release.digest(),
+        counts: Counts::default(),
+        changes: Vec::new(),
+        refusals: missing_namespaces(release, ground),
+        waits: Vec::new(),
+        prune_waits: Vec::new(),
+        adoptions: BTreeSet::new(),
+    };
+    for manifest in release.manifests() {
+        let verdict = judge(manifest, &brought, ground);
+        report.counts.add(verdict.action);
+        match verdict.answer {
+            Answer::Free => {}
+            Answer::Adopted => drop(report.adoptions.insert(manifest.key.clone())),
+            Answer::Against(reason) if reason.code == Code::AdoptionNeeded => report.waits.push(reason),
+            Answer::Against(reason) => report.refusals.push(reason),
+        }
+        if verdict.action != ChangeAction::Unchanged {
+            report.changes.push(Change {
+                action: verdict.action,
+                object: manifest.key.clone(),
+                stage: manifest.stage,
+                wave: manifest.wave,
+                fields: verdict.fields,
+            });
+        }
+    }
+    add_prunes(&mut report, release, ground);
+    report
+}
+
+fn add_prunes(report: &mut Report, release: &ManifestSet, ground: &Ground<'_>) {
+    let going = prune::going(release, ground);
+    let mut after = ground.inventory.widened(release, ground.inventory.sequence);
+    after.members.retain(|key, _| release.get(key).is_some() || going.contains(key));
+    report.prune_waits = prune::prunable(&after, release, ground.policy).1;
+    for key in going {
+        report.counts.add(ChangeAction::Prune);
+        let stage = prune::stage_of(&key);
+        report.changes.push(Change { action: ChangeAction::Prune, object: key, stage, wave: 0, fields: Vec::new() });
+    }
+}
+
+/// One refusal for each namespace that is neither in the manifests nor in the cluster, naming its first object.
+fn missing_namespaces(release: &ManifestSet, ground: &Ground<'_>) -> Vec<Reason> {
+    let mut missing: BTreeMap<&str, (&ObjectKey, usize)> = BTreeMap::new();
+    for manifest in release.manifests() {
+        let Some(namespace) = manifest.key.namespace.as_deref() else { continue };
+        let known = ground.observed.namespaces.contains(namespace) || release.get(&namespace_key(namespace)).is_some();
+        if !known {
+            missing.entry(namespace).or_insert((&manifest.key, 0)).1 += 1;
+        }
+    }
+    let reason = |(namespace, (first, count)): (&str, (&ObjectKey, usize))| {
+        let whom = if count == 1 { "1 object needs it".to_owned() } else { format!("{count} objects need it") };
+        let message = format!("namespace `{namespace}` is neither in the manifests nor in the cluster, {whom}");
+        Reason::new(Code::NamespaceNotFound, message).at_object(first.clone())
+    };
+    missing.into_iter().map(reason).collect()
+}
+
+/// What is done to an object, and whether it may be.
+struct Verdict {
+    action: ChangeAction,
+    fields: Vec<FieldChange>,
+    answer: Answer,
+}
+
+enum Answer {
+    Free,
+    Adopted,
+    Against(Reason),
+}
+
+impl Verdict {
+    fn of(action: ChangeAction, fields: Vec<FieldChange>, answer: Answer) -> Self {
+        Verdict { action, fields, answer }
+    }
+}
+
+fn judge(manifest: &Manifest, brought: &Brought, ground: &Ground<'_>) -> Verdict {
+    if stands(manifest, ground.standing, ground.inventory) {
+        return Verdict::of(ChangeAction::Unchanged, Vec::new(), Answer::Free);
+    }
+    let key = &manifest.key;
+    match ground.observed.live.get(key) {
+        Some(Live::Present(live)) if is_ours(key, live, ground) => judge_ours(manifest, live, ground),
+        Some(Live::Present(live)) => judge_foreign(manifest, live, ground),
+        Some(Live::Absent) => Verdict::of(ChangeAction::Create, Vec::new(), denied(key, ground)),
+        None if brought.houses(manifest) || brought.defines(manifest) => {
+            Verdict::of(ChangeAction::Create, Vec::new(), Answer::Free)
+        }
+        // Cannot read is never absent.
+        None => {
+            let reason = Reason::new(Code::ClusterUnreachable, format!("`{key}` could not be read"));
+            Verdict::of(ChangeAction::Create, Vec::new(), Answer::Against(reason.at_object(key.clone())))
+        }
+    }
+}
+
+fn judge_ours(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict {
+    let fields = would_change(manifest, live, ground);
+    match denied(&manifest.key, ground) {
+        Answer::Against(reason) if reason.code == Code::RecreateNeedsApproval && may_recreate(manifest, live) => {
+            Verdict::of(ChangeAction::Recreate, fields, Answer::Free)
+        }
+        Answer::Against(reason) => Verdict::of(ChangeAction::Update, fields, Answer::Against(reason)),
+        Answer::Free | Answer::Adopted => {
+            // Without a dry run, what a manifest no longer says is unknown: then it counts as changed.
+            let asked = ground.observed.dry_runs.contains_key(&manifest.key);
+            let action = if asked && fields.is_empty() { ChangeAction::Unchanged } else { ChangeAction::Update };
+            Verdict::of(action, fields, Answer::Free)
+        }
+    }
+}
+
+/// An object that is not ours is changed at least by our label. It is never deleted to be made again.
+fn judge_foreign(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict {
+    let fields = would_change(manifest, live, ground);
+    let answer = match (admits(&manifest.key, live, &fields, ground), denied(&manifest.key, ground)) {
+        (Err(reason), _) if reason.code == Code::OwnedByOther => Answer::Against(reason),
+        (_, Answer::Against(reason)) | (Err(reason), _) => Answer::Against(reason),
+        (Ok(()), Answer::Free | Answer::Adopted) => Answer::Adopted,
+    };
+    Verdict::of(ChangeAction::Update, fields, answer)
+}
+
+/// The fields that change: by the dry run, or where there is none, by laying the manifest over the live object.
+fn would_change(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Vec<FieldChange> {
+    match ground.observed.dry_runs.get(&manifest.key) {
+        Some(DryRun::Would(would)) => fields::changes(&manifest.key, live, would),
+        Some(DryRun::Denied(_)) | None => {
+            fields::changes(&manifest.key, live, &fields::laid_over(live, &manifest.value))
+        }
+    }
+}
+
+fn denied(key: &ObjectKey, ground: &Ground<'_>) -> Answer {
+    match ground.observed.dry_runs.get(key) {
+        Some(DryRun::Denied(reason)) => {
+            let reason = reason.clone();
+            Answer::Against(if reason.object.is_some() { reason } else { reason.at_object(key.clone()) })
+        }
+        Some(DryRun::Would(_)) | None => Answer::Free,
+    }
+}
+
+/// Whether an object whose immutable field changed may be deleted and made again: where its manifest says so, or where
+/// it is a job that has ended and so loses nothing.
+fn may_recreate(manifest: &Manifest, live: &Value) -> bool {
+    let opted_in = annotation(&manifest.value, "lockmaster.dev/recreate") == Some("true");
+    opted_in || (manifest.key.group == "batch" && manifest.key.kind == "Job" && has_ended(live))
+}
+
+fn has_ended(job: &Value) -> bool {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let mut ends = conditions.filter(|condition| matches!(condition["type"].as_str(), Some("Complete" | "Failed")));
+    ends.any(|condition| condition["status"] == "True")
+}
+
+impl Counts {
+    fn add(&mut self, action: ChangeAction) {
+        let count = match action {
+            ChangeAction::Create => &mut self.create,
+            ChangeAction::Update => &mut self.update,
+            ChangeAction::Recreate => &mut self.recreate,
+            ChangeAction::Prune => &mut self.prune,
+            ChangeAction::Unchanged => &mut self.unchanged,
+        };
+        *count += 1;
+    }
+}
