@@ -5,10 +5,18 @@
 //! part of a message.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::name::{Digest, GroupKind, GroupVersionKind, ObjectKey, Reason, RepoPath};
+use crate::name::{Code, Digest, GroupKind, GroupVersionKind, ObjectKey, Reason, RepoPath};
+
+mod canonical;
+mod quantity;
+mod scope;
+mod set;
+mod shape;
+mod yaml;
 
 /// Where a manifest was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +28,7 @@ pub struct Source {
 }
 
 /// One object as a file says it, `List` kinds flattened.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Draft {
     /// The object.
     pub value: Value,
@@ -28,12 +36,68 @@ pub struct Draft {
     pub source: Source,
 }
 
+/// Leaves out the value, which may be a Secret's.
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.value.get("kind").and_then(Value::as_str);
+        let name = self.value.pointer("/metadata/name").and_then(Value::as_str);
+        f.debug_struct("Draft").field("kind", &kind).field("name", &name).field("source", &self.source).finish()
+    }
+}
+
 /// Reads all YAML or JSON documents of a file as kubectl does, and refuses what we refuse on purpose.
 ///
 /// # Errors
 /// `invalid-yaml`, `limit-exceeded` or `invalid-object`, with file, line and column.
 pub fn read(file: &RepoPath, bytes: &[u8]) -> Result<Vec<Draft>, Reason> {
-    unimplemented!("{file} {bytes:?}")
+    let mut drafts = Vec::new();
+    for yaml::Document { value, line } in yaml::documents(bytes).map_err(|fault| at_fault(file, fault))? {
+        let Value::Object(object) = value else {
+            let reason = Reason::new(Code::InvalidObject, format!("`{file}` line {line}: document is not a mapping"));
+            return Err(reason.at_file(file.to_string(), Some(line), Some(1)));
+        };
+        let source = Source { file: file.clone(), line };
+        drafts.extend(flattened(object).into_iter().map(|value| Draft { value, source: source.clone() }));
+        if drafts.len() > COUNT_LIMIT {
+            let found = format!("`{file}` holds more than {COUNT_LIMIT} objects");
+            return Err(Reason::new(Code::LimitExceeded, found).at_file(file.to_string(), Some(line), Some(1)));
+        }
+    }
+    Ok(drafts)
+}
+
+/// Objects of one file.
+const COUNT_LIMIT: usize = 100_000;
+
+/// The items of a list, or the object itself. Like kubectl, an item of a `ConfigMapList` may leave out its type.
+fn flattened(mut object: Map<String, Value>) -> Vec<Value> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let api_version = text("apiVersion");
+    let Some(kind) = text("kind").and_then(|kind| kind.strip_suffix("List").map(str::to_owned)) else {
+        return vec![Value::Object(object)];
+    };
+    let mut items = match object.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        None | Some(Value::Null) if kind.is_empty() => Vec::new(),
+        other => {
+            object.remove("items");
+            object.extend(other.map(|items| ("items".to_owned(), items)));
+            return vec![Value::Object(object)];
+        }
+    };
+    for item in items.iter_mut().filter_map(Value::as_object_mut).filter(|_| !kind.is_empty()) {
+        if let Some(api_version) = api_version.clone().filter(|_| !item.contains_key("kind")) {
+            item.entry("apiVersion").or_insert(Value::String(api_version));
+            item.insert("kind".to_owned(), Value::String(kind.clone()));
+        }
+    }
+    items
+}
+
+fn at_fault(file: &RepoPath, fault: yaml::Fault) -> Reason {
+    let yaml::Fault { code, found, line, column } = fault;
+    let message = format!("`{file}` line {line}, column {column}: {found}");
+    Reason::new(code, message).at_file(file.to_string(), Some(line), Some(column))
 }
 
 /// Reads all YAML documents as values, without asking that they be Kubernetes objects: for kustomizations.
@@ -41,7 +105,8 @@ pub fn read(file: &RepoPath, bytes: &[u8]) -> Result<Vec<Draft>, Reason> {
 /// # Errors
 /// `invalid-yaml` or `limit-exceeded`, with file, line and column.
 pub fn read_values(file: &RepoPath, bytes: &[u8]) -> Result<Vec<Value>, Reason> {
-    unimplemented!("{file} {bytes:?}")
+    let documents = yaml::documents(bytes).map_err(|fault| at_fault(file, fault))?;
+    Ok(documents.into_iter().map(|document| document.value).collect())
 }
 
 /// Where objects of a kind live.
@@ -56,14 +121,6 @@ pub enum Scope {
 /// The scope of every kind that is known: from discovery, or the built-in table where there is no cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scopes(pub BTreeMap<GroupKind, Scope>);
-
-impl Scopes {
-    /// The kinds that Kubernetes itself serves.
-    #[must_use]
-    pub fn built_in() -> Self {
-        unimplemented!()
-    }
-}
 
 /// What an environment may touch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,7 +150,7 @@ pub enum Stage {
 }
 
 /// One object of a release in canonical form.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Manifest {
     /// What makes it the same object.
     pub key: ObjectKey,
@@ -109,46 +166,24 @@ pub struct Manifest {
     pub digest: Digest,
 }
 
+/// Leaves out the value, which may be a Secret's.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Manifest { key, kind, stage, wave, value: _, digest } = self;
+        let mut shown = f.debug_struct("Manifest");
+        shown.field("key", &key.to_string()).field("apiVersion", &kind.api_version());
+        shown.field("stage", stage).field("wave", wave).field("digest", digest).finish_non_exhaustive()
+    }
+}
+
 /// The objects of a release: unique, ordered by stage, wave and key, digested.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ManifestSet {}
+pub struct ManifestSet {
+    manifests: Vec<Manifest>,
+    places: BTreeMap<ObjectKey, usize>,
+}
 
 impl ManifestSet {
-    /// Makes the set of all drafts of a release: canonical form, namespaces, fence, uniqueness, order.
-    ///
-    /// # Errors
-    /// Every reason against it, at most one per object: `invalid-object`, `duplicate-object`, `outside-namespace`,
-    /// `protected-object`, `kind-not-found`, `empty-render`.
-    pub fn assemble(drafts: Vec<Draft>, fence: &Fence, scopes: &Scopes) -> Result<Self, Vec<Reason>> {
-        unimplemented!("{drafts:?} {fence:?} {scopes:?}")
-    }
-
-    /// The manifests, in order.
-    #[must_use]
-    pub fn manifests(&self) -> &[Manifest] {
-        unimplemented!()
-    }
-
-    /// The manifest of an object.
-    #[must_use]
-    pub fn get(&self, key: &ObjectKey) -> Option<&Manifest> {
-        unimplemented!("{key}")
-    }
-
-    /// The release's canonical bytes: one line of canonical JSON per object, in order.
-    #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        unimplemented!()
-    }
-
-    /// The set that [`ManifestSet::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// What is wrong with the bytes.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        unimplemented!("{bytes:?}")
-    }
-
     /// SHA-256 of [`ManifestSet::to_bytes`]: the release digest.
     #[must_use]
     pub fn digest(&self) -> Digest {
@@ -159,5 +194,41 @@ impl ManifestSet {
 /// Canonical JSON: keys in byte order, no space, one form per number.
 #[must_use]
 pub fn canonical_json(value: &Value) -> Vec<u8> {
-    unimplemented!("{value}")
+    let mut out = Vec::new();
+    write_canonical(value, &mut out);
+    out
+}
+
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null | Value::Bool(_) | Value::String(_) => out.extend(value.to_string().bytes()),
+        Value::Number(number) => {
+            let settled = number.as_f64().filter(|_| number.is_f64()).and_then(yaml::number);
+            out.extend(settled.as_ref().unwrap_or(number).to_string().bytes());
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            // Sorted here, so that no feature of `serde_json` elsewhere in the tree can change a digest.
+            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
+            out.push(b'{');
+            for (index, (key, member)) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend(Value::from(key.as_str()).to_string().bytes());
+                out.push(b':');
+                write_canonical(member, out);
+            }
+            out.push(b'}');
+        }
+    }
 }
