@@ -1,0 +1,216 @@
+//! One environment of a pipeline.
+
+use std::collections::BTreeMap;
+
+use super::field::{Field, Fields, Findings};
+use super::node::Node;
+use super::{Environment, Mention, Writer, pipeline, value};
+use crate::name::{Code, EnvironmentName, Principal, RoleName};
+use crate::plan::Adopt;
+use crate::render::{Renderer, Sources};
+
+/// The agent that serves an environment that names none.
+pub(super) const AGENT: &str = "default";
+
+/// The share that may be pruned where the file says nothing.
+const PRUNE_SHARE: f64 = 0.3;
+
+/// How long a release may take to settle where the file says nothing.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+/// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
+pub(super) const NOT_YET: [&str; 20] = [
+    "from",
+    "own",
+    "ownImages",
+    "carriers",
+    "approvals",
+    "windows",
+    "freezes",
+    "policies",
+    "slo",
+    "promote",
+    "giveUp",
+    "maxAge",
+    "queue",
+    "checks",
+    "soak",
+    "onFailure",
+    "rollback",
+    "units",
+    "serviceAccount",
+    "drift",
+];
+
+/// Names that the pipeline declares, for the names that an environment uses.
+pub(super) struct Declared<'a> {
+    /// The roles; `None` where they could not be read.
+    pub(super) roles: Option<&'a BTreeMap<RoleName, Vec<Principal>>>,
+}
+
+/// An environment, and where its name and its namespaces stand.
+pub(super) type Placed = (Environment, Places);
+
+/// Where parts of an environment stand in the text.
+pub(super) struct Places {
+    pub(super) name: std::ops::Range<usize>,
+    pub(super) namespaces: Vec<std::ops::Range<usize>>,
+    pub(super) source: std::ops::Range<usize>,
+}
+
+/// Reads an environment; every finding is collected, also where the environment cannot be used.
+pub(super) fn environment(
+    node: &Node,
+    index: usize,
+    declared: &Declared<'_>,
+    mentions: &mut Vec<Mention>,
+    findings: &mut Findings<'_>,
+) -> Option<Placed> {
+    let mut fields = Fields::of(node, owner(node, index), findings)?;
+    let start = fields.start();
+    let name_field = fields.need("name", findings);
+    let name = name_field.as_ref().and_then(|field| name(field, findings));
+    let branch = fields.need("branch", findings).and_then(|field| field.parse(findings, value::branch));
+    let renderer = or(fields.take("renderer"), Renderer::Auto, |field| renderer(field, findings));
+    let paths = one_or_many(&mut fields, ["path", "paths"], findings, value::repo_path);
+    let namespaces = one_or_many(&mut fields, ["namespace", "namespaces"], findings, value::namespace);
+    let cluster_kinds =
+        or(fields.take("clusterKinds"), Vec::new(), |field| field.parse_list(findings, 0, value::group_kind));
+    let writers = or(fields.take("writers"), None, |field| writers(field, declared, mentions, findings).map(Some));
+    let deadline = or(fields.take("deadline"), DEADLINE, |field| {
+        field.parse(findings, |text| value::duration(text, &value::DEADLINE))
+    });
+    let adopt = or(fields.take("adopt"), Adopt::Identical, |field| adopt(field, findings));
+    let prune_share = or(fields.take("prune"), PRUNE_SHARE, |field| prune_share(field, findings));
+    let agent = or(fields.take("agent"), AGENT.to_owned(), |field| agent(field, findings));
+    fields.refuse(&NOT_YET, findings);
+    fields.finish(findings);
+
+    let (paths, namespaces) = (paths?, namespaces?);
+    let places = Places {
+        name: name_field.map_or(start, |field| field.node.span.clone()),
+        namespaces: namespaces.spans,
+        source: paths.spans.first().cloned().unwrap_or_default(),
+    };
+    let default_namespace = namespaces.single.then(|| namespaces.values.first().cloned()).flatten();
+    let environment = Environment {
+        name: name?,
+        branch: branch?,
+        sources: Sources { paths: paths.values, renderer: renderer? },
+        namespaces: namespaces.values,
+        default_namespace,
+        cluster_kinds: cluster_kinds?,
+        writers: writers?,
+        deadline: deadline?,
+        adopt: adopt?,
+        prune_share: prune_share?,
+        agent: agent?,
+    };
+    Some((environment, places))
+}
+
+/// The value of a field that is there, or the default.
+fn or<T>(field: Option<Field<'_>>, default: T, read: impl FnOnce(&Field<'_>) -> Option<T>) -> Option<T> {
+    field.map_or(Some(default), |field| read(&field))
+}
+
+/// What messages call this environment: by its name where it has one.
+fn owner(node: &Node, index: usize) -> String {
+    let super::node::Value::Map(entries) = &node.value else { return format!("`spec.environments[{index}]`") };
+    let name = entries.iter().find(|(key, _)| key.text == "name").map(|(_, value)| &value.value);
+    match name {
+        Some(super::node::Value::Scalar { text, .. }) => format!("environment `{text}`"),
+        _ => format!("`spec.environments[{index}]`"),
+    }
+}
+
+fn name(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<EnvironmentName> {
+    field.parse(findings, |text| {
+        text.parse().map_err(|_| "expected lower-case letters, digits and `-`, at most 63".to_owned())
+    })
+}
+
+struct OneOrMany<T> {
+    values: Vec<T>,
+    spans: Vec<std::ops::Range<usize>>,
+    single: bool,
+}
+
+/// Exactly one of a key for one value and a key for several.
+fn one_or_many<T: PartialEq>(
+    fields: &mut Fields<'_>,
+    [one, many]: [&'static str; 2],
+    findings: &mut Findings<'_>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<OneOrMany<T>> {
+    match (fields.take(one), fields.take(many)) {
+        (Some(_), Some(field)) => {
+            let message = format!("{} stands beside `{one}`, expected one of the two", field.label);
+            findings.error(Code::InvalidValue, &field.node.span, message);
+            None
+        }
+        (Some(field), None) => {
+            let value = field.parse(findings, parse)?;
+            Some(OneOrMany { values: vec![value], spans: vec![field.node.span.clone()], single: true })
+        }
+        (None, Some(field)) => {
+            let values = field.parse_list(findings, 1, parse)?;
+            let spans = field.list(1, findings)?.iter().map(|item| item.node.span.clone()).collect();
+            Some(OneOrMany { values, spans, single: false })
+        }
+        (None, None) => fields.need(one, findings).and(None),
+    }
+}
+
+fn renderer(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Renderer> {
+    field.parse(findings, |text| match text {
+        "auto" => Ok(Renderer::Auto),
+        "plain" => Ok(Renderer::Plain),
+        "kustomize" => Ok(Renderer::Kustomize),
+        "helm" => Err("which is not supported yet, expected `auto`, `plain` or `kustomize`".to_owned()),
+        _ => Err("expected `auto`, `plain` or `kustomize`".to_owned()),
+    })
+}
+
+fn adopt(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Adopt> {
+    field.parse(findings, |text| match text {
+        "identical" => Ok(Adopt::Identical),
+        "always" => Ok(Adopt::Always),
+        "never" => Ok(Adopt::Never),
+        _ => Err("expected `identical`, `always` or `never`".to_owned()),
+    })
+}
+
+fn prune_share(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<f64> {
+    let mut fields = Fields::of(field.node, field.label.clone(), findings)?;
+    let share = or(fields.take("share"), PRUNE_SHARE, |field| field.parse(findings, value::percentage));
+    fields.finish(findings);
+    share
+}
+
+fn agent(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<String> {
+    field.parse(findings, |text| match text {
+        AGENT => Ok(text.to_owned()),
+        _ => Err(format!("which is not supported yet, expected `{AGENT}`")),
+    })
+}
+
+fn writers(
+    field: &Field<'_>,
+    declared: &Declared<'_>,
+    mentions: &mut Vec<Mention>,
+    findings: &mut Findings<'_>,
+) -> Option<Vec<Writer>> {
+    let declares = |text: &str| text.parse().ok().filter(|role| declared.roles.is_some_and(|r| r.contains_key(role)));
+    let writers = field.parse_list(findings, 1, |text| match declares(text) {
+        Some(role) => Ok(Writer::Role(role)),
+        None => pipeline::principal(text).map(Writer::Principal),
+    })?;
+    for (item, writer) in field.list(1, findings)?.iter().zip(&writers) {
+        if let Writer::Principal(principal) = writer {
+            let place = findings.at(Code::UnknownName, &item.node.span, "");
+            mentions.push(Mention { principal: principal.clone(), by: field.label.clone(), place });
+        }
+    }
+    Some(writers)
+}

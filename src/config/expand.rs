@@ -1,0 +1,181 @@
+//! The full form of a pipeline: every default written out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{API_VERSION, Auth, Environment, Pipeline, Publish, Repository, Trust, Writer};
+use crate::plan::Adopt;
+use crate::render::Renderer;
+
+/// The pipeline as YAML with every default that is built. Reading it gives the same pipeline again.
+///
+/// # Panics
+/// Never: maps with text keys can always be written as YAML.
+#[must_use]
+pub fn expand(pipeline: &Pipeline) -> String {
+    let full = Full {
+        api_version: API_VERSION,
+        kind: "Pipeline",
+        metadata: Metadata { name: pipeline.name.as_str() },
+        spec: Spec {
+            repository: repository(&pipeline.repository),
+            trust: trust(&pipeline.trust),
+            keep: pipeline.keep,
+            publish: pipeline.publish,
+            environments: pipeline.environments.iter().map(environment).collect(),
+        },
+    };
+    serde_saphyr::to_string(&full).expect("because maps with text keys can be written as YAML")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Full<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Metadata<'a>,
+    spec: Spec<'a>,
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Spec<'a> {
+    repository: FullRepository<'a>,
+    trust: FullTrust<'a>,
+    keep: u32,
+    publish: Publish,
+    environments: Vec<FullEnvironment<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FullRepository<'a> {
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<FullAuth<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca_file: Option<&'a Path>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FullAuth<'a> {
+    #[serde(rename_all = "camelCase")]
+    Token { token_file: &'a Path },
+    #[serde(rename_all = "camelCase")]
+    Password { username: &'a str, password_file: &'a Path },
+    #[serde(rename_all = "camelCase")]
+    SshKey { ssh_key_file: &'a Path, known_hosts_file: &'a Path },
+}
+
+#[derive(Serialize)]
+struct FullTrust<'a> {
+    signers: FullSigners<'a>,
+    roles: BTreeMap<&'a str, Vec<&'a str>>,
+    introduction: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct FullSigners<'a> {
+    file: &'a Path,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FullEnvironment<'a> {
+    name: &'a str,
+    branch: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<String>,
+    renderer: Renderer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    namespaces: &'a [String],
+    cluster_kinds: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    writers: Option<Vec<&'a str>>,
+    deadline: String,
+    adopt: Adopt,
+    prune: FullPrune,
+    agent: &'a str,
+}
+
+#[derive(Serialize)]
+struct FullPrune {
+    share: String,
+}
+
+fn repository(repository: &Repository) -> FullRepository<'_> {
+    let Repository { url, auth, ca_file } = repository;
+    let auth = auth.as_ref().map(|auth| match auth {
+        Auth::Token { file } => FullAuth::Token { token_file: file },
+        Auth::Password { username, file } => FullAuth::Password { username, password_file: file },
+        Auth::SshKey { key, known_hosts } => FullAuth::SshKey { ssh_key_file: key, known_hosts_file: known_hosts },
+    });
+    FullRepository { url: url.as_str(), auth, ca_file: ca_file.as_deref() }
+}
+
+fn trust(trust: &Trust) -> FullTrust<'_> {
+    let Trust { signers_file, roles, introduction } = trust;
+    let members = roles.iter().map(|(role, members)| (role.as_str(), members.iter().map(|m| m.as_str()).collect()));
+    FullTrust {
+        signers: FullSigners { file: signers_file },
+        roles: members.collect(),
+        introduction: introduction.iter().map(|commit| commit.as_str()).collect(),
+    }
+}
+
+fn environment(environment: &Environment) -> FullEnvironment<'_> {
+    let Environment {
+        name,
+        branch,
+        sources,
+        namespaces,
+        default_namespace,
+        cluster_kinds,
+        writers,
+        deadline,
+        adopt,
+        prune_share,
+        agent,
+    } = environment;
+    let paths: Vec<String> = sources.paths.iter().map(ToString::to_string).collect();
+    let (path, paths) = if let [path] = paths.as_slice() { (Some(path.clone()), Vec::new()) } else { (None, paths) };
+    FullEnvironment {
+        name: name.as_str(),
+        branch: branch.short(),
+        path,
+        paths,
+        renderer: sources.renderer,
+        namespace: default_namespace.as_deref(),
+        namespaces: if default_namespace.is_some() { &[] } else { namespaces },
+        cluster_kinds: cluster_kinds.iter().map(ToString::to_string).collect(),
+        writers: writers.as_ref().map(|writers| writers.iter().map(writer_name).collect()),
+        deadline: humantime::format_duration(*deadline).to_string(),
+        adopt: *adopt,
+        prune: FullPrune { share: percentage(*prune_share) },
+        agent,
+    }
+}
+
+fn writer_name(writer: &Writer) -> &str {
+    match writer {
+        Writer::Role(role) => role.as_str(),
+        Writer::Principal(principal) => principal.as_str(),
+    }
+}
+
+/// 0.3 as `30%`, with as many digits as it needs.
+fn percentage(share: f64) -> String {
+    // A percentage with three decimals and more is not what anybody wrote: rounding takes off what division left.
+    format!("{}%", (share * 100_000.0).round() / 1000.0)
+}
