@@ -1,6 +1,65 @@
-//! The command line.
+//! The command line: reads what a person asks for, has the agent and the edges do it, and words the answer.
+//!
+//! Standard output carries the result and nothing else; an error goes to standard error. The exit code is the
+//! [`diagnostic::Verdict`]: 0 good, 1 a finding, 2 could not do or check.
 
-/// Runs.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub mod arguments;
+pub mod diagnostic;
+pub mod lint;
+pub mod output;
+pub mod pipeline;
+mod usage;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use arguments::{Arguments, Global, Verb};
+use diagnostic::{Failure, Verdict, guard};
+use output::Console;
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    diagnostic::quiet_panics();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if words.len() <= 1 {
+        usage::console(&words).tell(&Arguments::command().render_long_help().ansi().to_string());
+        return Verdict::Failed.into();
+    }
+    match Arguments::try_parse_from(&words) {
+        Ok(arguments) => run(&arguments).into(),
+        Err(error) => usage::answer(&error, &words).into(),
+    }
+}
+
+fn run(arguments: &Arguments) -> Verdict {
+    let console = Console::new(&arguments.global);
+    guard(|| dispatch(&arguments.verb, &arguments.global, &console)).unwrap_or_else(|failure| console.fail(&failure))
+}
+
+fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    match verb {
+        Verb::Lint(lint) => lint::run(lint, global, console),
+        Verb::Completions(completions) => complete(completions.shell, console),
+        // ── plug in here: one line each, `run::run(run, global, console)` and so on ──
+        Verb::Run(_) | Verb::Plan(_) | Verb::Verify(_) | Verb::Status(_) | Verb::Diff(_) => not_yet(verb),
+        // ── until here ──
+        Verb::Explain(_) | Verb::Approve(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) => not_yet(verb),
+        Verb::Unhold(_) | Verb::Freeze(_) | Verb::Unfreeze(_) | Verb::History(_) | Verb::Show(_) => not_yet(verb),
+        Verb::Audit(_) | Verb::Dora(_) | Verb::Init(_) | Verb::Demo(_) | Verb::Keygen(_) => not_yet(verb),
+        Verb::Install(_) => not_yet(verb),
+    }
+}
+
+fn not_yet(verb: &Verb) -> Result<Verdict, Failure> {
+    Err(Failure::not_yet(&format!("lockmaster {}", verb.name())))
+}
+
+fn complete(shell: clap_complete::Shell, console: &Console) -> Result<Verdict, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "lockmaster", &mut script);
+    console.print(&String::from_utf8_lossy(&script))?;
+    Ok(Verdict::Good)
 }

@@ -1,0 +1,286 @@
+//! The verbs that change something, or print what changes something.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::{Target, duration, interval};
+use crate::name::{EnvironmentName, Principal};
+
+/// Flags of the verbs that sign a statement.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Signing options")]
+pub struct Signing {
+    /// Sign with this key [default: what `git tag -s` would use]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Print the equal git commands and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lockmaster run --once           deploy what is admitted now, and stop\n  lockmaster run \
+                  --environment dev --interval 30s\n\nExit codes: 0 clean stop, with --once as `status`; 2 could not run."
+)]
+pub struct Run {
+    /// Walk every environment, upstream first, until nothing more is admitted; then stop
+    #[arg(long)]
+    pub once: bool,
+    /// Run a Kubernetes API in this process instead of using a cluster
+    #[arg(long)]
+    pub embedded: bool,
+    /// With --embedded: write its kubeconfig here [default: `<state-dir>/embedded.kubeconfig`]
+    #[arg(long, value_name = "FILE", requires = "embedded")]
+    pub kubeconfig_out: Option<PathBuf>,
+    /// Write nothing, neither to the cluster nor to Git
+    #[arg(long)]
+    pub read_only: bool,
+    /// Serve only these environments
+    #[arg(long, value_name = "ENV", num_args = 1..)]
+    pub environment: Vec<EnvironmentName>,
+    /// Look at the repository this often
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval)]
+    pub interval: Duration,
+    /// Serve the API, the webhook and the dashboard here
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
+    pub listen: SocketAddr,
+    /// Serve probes and metrics here
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9643")]
+    pub metrics_listen: SocketAddr,
+    /// Sign the deployment log with this key [default: Secret `lockmaster-agent`, made on the first run]
+    #[arg(long, value_name = "FILE")]
+    pub agent_key: Option<PathBuf>,
+    /// Push reverts and automatic promotions, signed with this key
+    #[arg(long, value_name = "FILE")]
+    pub writer_key: Option<PathBuf>,
+    /// Publish the deployment log here
+    #[arg(long, value_name = "WHERE")]
+    pub publish: Option<PublishTo>,
+    /// Check webhooks with the secret in this file
+    #[arg(long, value_name = "FILE")]
+    pub webhook_secret_file: Option<PathBuf>,
+}
+
+/// Where the deployment log is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PublishTo {
+    /// A branch of the repository.
+    Git,
+    /// Nowhere.
+    None,
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lockmaster approve prod")]
+pub struct Approve {
+    /// The environment, or a commit for it
+    #[arg(value_name = "ENV[@REV]")]
+    pub target: Target,
+    /// Also override these gates
+    #[arg(long = "override", value_name = "GATE", value_delimiter = ',', requires = "reason")]
+    pub overrides: Vec<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// The approval counts this long
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = duration)]
+    pub expires: Duration,
+    /// The last part of the tag's name
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `rollback`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lockmaster rollback prod --reason \"p99 after retry\"")]
+pub struct Rollback {
+    /// The environment, or the entry to go back to
+    #[arg(value_name = "ENV[/SEQ]")]
+    pub target: Target,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only show what would change
+    #[arg(long)]
+    pub plan: bool,
+    /// Only this unit
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<String>,
+    /// Only the statement, no revert commit
+    #[arg(long)]
+    pub no_revert: bool,
+    /// Also take the branch's rewound tip as accepted
+    #[arg(long)]
+    pub rewind: bool,
+    /// Return once it is healthy
+    #[arg(long)]
+    pub wait: bool,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `promote`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lockmaster promote prod")]
+pub struct Promote {
+    /// The environment, or with the upstream entry to take: `prod@staging/88`
+    #[arg(value_name = "ENV[@P/SEQ]")]
+    pub target: Target,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Return once it is healthy
+    #[arg(long)]
+    pub wait: bool,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `hold`
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// What to hold
+    #[arg(value_name = "ENV[@REV|/SEQ]")]
+    pub target: Target,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `unhold`
+#[derive(Debug, Args)]
+pub struct Unhold {
+    /// What to let go
+    #[arg(value_name = "ENV[@REV|/SEQ]")]
+    pub target: Target,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `freeze`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lockmaster freeze prod --until 2d --reason \"quarter end\"")]
+pub struct Freeze {
+    /// The environments
+    #[arg(value_name = "ENV", required_unless_present = "all", conflicts_with = "all")]
+    pub environments: Vec<EnvironmentName>,
+    /// Every environment
+    #[arg(long)]
+    pub all: bool,
+    /// Until then
+    #[arg(long, value_name = "TIME|DURATION")]
+    pub until: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `unfreeze`
+#[derive(Debug, Args)]
+pub struct Unfreeze {
+    /// The environments
+    #[arg(value_name = "ENV", required_unless_present = "all", conflicts_with = "all")]
+    pub environments: Vec<EnvironmentName>,
+    /// Every environment
+    #[arg(long)]
+    pub all: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How to sign.
+    #[command(flatten)]
+    pub signing: Signing,
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct Init {
+    /// An environment and its path
+    #[arg(long, value_name = "NAME=PATH", num_args = 1..)]
+    pub environment: Vec<String>,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep everything in this directory
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Wait for Enter before each step
+    #[arg(long)]
+    pub step: bool,
+    /// Leave agent and dashboard up
+    #[arg(long)]
+    pub serve: bool,
+}
+
+/// `keygen`
+#[derive(Debug, Args)]
+pub struct Keygen {
+    /// The key to write; never overwritten
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// The principal of its `allowed_signers` line
+    #[arg(long, value_name = "NAME")]
+    pub principal: Option<Principal>,
+    /// Print a Secret manifest of this name instead
+    #[arg(long, value_name = "NAME")]
+    pub secret: Option<String>,
+}
+
+/// `install`
+#[derive(Debug, Args)]
+pub struct Install {
+    /// The agent's image
+    #[arg(long, value_name = "REF@DIGEST")]
+    pub image: Option<String>,
+    /// How much of the cluster it may touch
+    #[arg(long, value_name = "PROFILE", default_value = "namespaced")]
+    pub profile: Profile,
+    /// Only the custom resource definitions
+    #[arg(long)]
+    pub crds_only: bool,
+}
+
+/// How much of the cluster the agent may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// The namespaces of its environments.
+    Namespaced,
+    /// All of it.
+    Cluster,
+}
+
+/// `completions`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  lockmaster completions bash > ~/.local/share/bash-completion/completions/lockmaster"
+)]
+pub struct Completions {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}

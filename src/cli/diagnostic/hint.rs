@@ -1,0 +1,219 @@
+//! What a person can do about a reason: one action, with the command where there is one.
+
+use crate::name::{Code, CommitId, Reason};
+
+/// What is known about where a reason was found; each part makes hints more exact.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pipeline's name.
+    pub pipeline: Option<String>,
+    /// The environment's name.
+    pub environment: Option<String>,
+    /// The environment's branch, without `refs/heads/`.
+    pub branch: Option<String>,
+    /// The environment's accepted head.
+    pub accepted: Option<CommitId>,
+    /// The environment's namespace.
+    pub namespace: Option<String>,
+    /// The signers file.
+    pub signers_file: Option<String>,
+}
+
+impl Place {
+    fn environment(&self) -> &str {
+        self.environment.as_deref().unwrap_or("ENV")
+    }
+
+    fn branch(&self) -> &str {
+        self.branch.as_deref().unwrap_or("BRANCH")
+    }
+
+    fn accepted(&self) -> &str {
+        self.accepted.as_ref().map_or("ACCEPTED", CommitId::short)
+    }
+
+    fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or("NAMESPACE")
+    }
+
+    fn signers_file(&self) -> &str {
+        self.signers_file.as_deref().unwrap_or("allowed_signers")
+    }
+}
+
+/// What to do about a reason; `None` where its message says all there is.
+#[must_use]
+pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
+    let code = reason.code;
+    of_history(code, place)
+        .or_else(|| of_signatures(code, reason, place))
+        .or_else(|| of_sources(code))
+        .or_else(|| of_cluster(code, place))
+        .or_else(|| of_state(code, place))
+        .or_else(|| of_config(code, reason))
+}
+
+fn of_history(code: Code, place: &Place) -> Option<String> {
+    let (branch, accepted) = (place.branch(), place.accepted());
+    Some(match code {
+        Code::FetchFailed => "nothing is changed meanwhile; try what the agent does: git ls-remote URL".to_owned(),
+        Code::AuthenticationFailed => {
+            "check the files that `spec.repository.auth` names, and that they may read".to_owned()
+        }
+        Code::RefNotFound => format!("push the branch: git push origin HEAD:refs/heads/{branch}"),
+        Code::IncompleteHistory => {
+            "fetch all of it: git fetch --unshallow; or name a full clone with --repository".to_owned()
+        }
+        Code::RefRewound | Code::RefDiverged => format!(
+            "put it back: git push --force origin {accepted}:{branch}; to really go back, commit a revert: git revert -S \
+             {accepted} && git push"
+        ),
+        Code::RefTwin => format!(
+            "the same signed content under another id; put the accepted one back: git push --force origin {accepted}:{branch}"
+        ),
+        Code::AcceptedCommitMissing => {
+            format!("push it from a clone that has it: git push origin {accepted}:refs/heads/{branch}")
+        }
+        Code::NotDescendantOfIntroduction => {
+            "branch from an introduction, or add the right commit to `spec.trust.introduction`".to_owned()
+        }
+        Code::MalformedCommit => "make the commit again with git: git commit --amend --no-edit -S".to_owned(),
+        Code::CorruptObject => "look for the damage: git fsck --full; then push from a clone that is whole".to_owned(),
+        Code::MergeNotPlain => "make the merge again by hand and sign it: git merge -S".to_owned(),
+        _ => return None,
+    })
+}
+
+fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
+    let (branch, accepted, signers) = (place.branch(), place.accepted(), place.signers_file());
+    let resign = match &place.accepted {
+        Some(_) => format!(
+            "git rebase --force-rebase --gpg-sign {accepted} && git push --force-with-lease origin HEAD:{branch}"
+        ),
+        None => "git rebase --force-rebase --gpg-sign --root && git push --force-with-lease".to_owned(),
+    };
+    let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
+    Some(match code {
+        Code::UnsignedCommit => format!("never accepted, so it may be replaced: {resign}"),
+        Code::BadSignature | Code::AmbiguousSignature => format!("never accepted, so it may be signed again: {resign}"),
+        Code::UnknownSigner => {
+            format!("see the key: git log -1 --format='%GF %GS' {commit}; if it is to count, add its line to {signers}")
+        }
+        Code::UnauthorisedSigner => format!(
+            "let a writer sign it, or add the principal to `writers` of environment `{}` or to one of its roles",
+            place.environment()
+        ),
+        Code::KeyNotValid => {
+            format!("sign with a key that is valid now, or change `valid-after`/`valid-before` in {signers}")
+        }
+        Code::KeyRevoked => format!("sign again with a key that is not revoked: {resign}"),
+        _ => return None,
+    })
+}
+
+fn of_sources(code: Code) -> Option<String> {
+    let text = match code {
+        Code::PathNotFound => {
+            "see what the commit holds: git ls-tree -d --name-only -r COMMIT; then correct `path` in the pipeline"
+        }
+        Code::UnsafePath => {
+            "copy the file into the environment's path: links must stay inside, submodules and LFS are not read"
+        }
+        Code::InvalidYaml => "kubectl reads it the same way: kubectl create --dry-run=client -f FILE",
+        Code::InvalidObject => "compare with: kubectl explain KIND",
+        Code::DuplicateObject => "keep one of the two",
+        Code::ProtectedObject => "take it out: the agent's own parts are changed by whoever installs the agent",
+        Code::RenderFailed => "see the same error: kustomize build PATH",
+        Code::RemoteInputForbidden => "vendor it: commit the files, and name them by a relative path",
+        Code::EmptyRender => "an empty release never prunes; to remove everything, delete the namespace by hand",
+        Code::LimitExceeded => "split the input, or take out what is generated",
+        Code::KindNotFound => "add the CustomResourceDefinition to the release, or install it in the cluster",
+        Code::OutsideNamespace => {
+            "add the namespace to `namespaces` or the kind to `clusterKinds` of the environment, or take the object out"
+        }
+        Code::UnpinnedImage => "name the image by digest: image@sha256:...",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn of_cluster(code: Code, place: &Place) -> Option<String> {
+    let (environment, namespace) = (place.environment(), place.namespace());
+    Some(match code {
+        Code::NamespaceNotFound => {
+            format!("put a Namespace into the manifests, or create it: kubectl create namespace {namespace}")
+        }
+        Code::AdoptionNeeded => format!(
+            "see what would change: lockmaster plan {environment}; then take it with `adopt: always` in environment \
+             `{environment}`, or make live and Git equal"
+        ),
+        Code::OwnedByOther => "let the other owner go first: two tools on one object undo each other".to_owned(),
+        Code::PruneNeedsApproval => format!(
+            "see what would go: lockmaster plan {environment}; then delete it by hand, or raise `prune.share` in \
+             environment `{environment}`"
+        ),
+        Code::RecreateNeedsApproval => {
+            "change the name, or allow it on the object: metadata.annotations[lockmaster.dev/recreate]: \"true\""
+                .to_owned()
+        }
+        Code::DryRunDenied | Code::ApplyFailed => {
+            "see the server's answer: kubectl apply --server-side --dry-run=server -f FILE".to_owned()
+        }
+        Code::FieldConflict => {
+            format!("see who owns the field: kubectl get OBJECT -n {namespace} -o yaml --show-managed-fields")
+        }
+        Code::DeletionBlocked => {
+            format!("see what holds it: kubectl get OBJECT -n {namespace} -o jsonpath='{{.metadata.finalizers}}'")
+        }
+        Code::DriftFighting => {
+            format!("find the other writer: kubectl get OBJECT -n {namespace} -o yaml --show-managed-fields")
+        }
+        Code::ClusterUnreachable => "check --kubeconfig, --context and KUBECONFIG: kubectl version".to_owned(),
+        Code::Forbidden => "see what the account may do: kubectl auth can-i --list".to_owned(),
+        Code::ObjectFailed => format!("look: kubectl get events -n {namespace} --sort-by=.lastTimestamp"),
+        Code::Unsettled => {
+            format!(
+                "look: kubectl get all -n {namespace}; a slow start needs a longer `deadline` in environment `{environment}`"
+            )
+        }
+        _ => return None,
+    })
+}
+
+fn of_state(code: Code, place: &Place) -> Option<String> {
+    Some(match code {
+        Code::JournalUnwritable => {
+            "the agent needs to write ConfigMaps in its namespace: kubectl auth can-i create configmaps -n lockmaster"
+                .to_owned()
+        }
+        Code::StateLocked => {
+            "stop the other agent, or give this one a directory of its own: --state-dir DIR".to_owned()
+        }
+        Code::AgentUnreachable => "see whether it runs, or look without it: --from cluster".to_owned(),
+        Code::ConfirmationNeeded => "say that you mean it: --yes".to_owned(),
+        Code::TimedOut => format!("it goes on by itself; look: lockmaster status {}", place.environment()),
+        Code::HeldContent => "fix forward with a new commit".to_owned(),
+        Code::Bug | Code::PlanCheckFailed => {
+            "nothing more was written; please report the lines above with the command and `lockmaster --version`"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+fn of_config(code: Code, reason: &Reason) -> Option<String> {
+    let text = match code {
+        Code::InvalidValue if reason.message.ends_with("is not supported yet") => {
+            "this version does not have it; take the key out only if you can do without what it guards"
+        }
+        Code::ConfigNotFound => "name the file: lockmaster -f FILE, or set LOCKMASTER_FILE",
+        Code::PipelineAmbiguous => "choose one: -f FILE -p NAME",
+        Code::SignersInvalid => {
+            "one line each: PRINCIPAL namespaces=\"git\" ssh-ed25519 AAAA...; see ssh-keygen(1), ALLOWED SIGNERS"
+        }
+        Code::EnvironmentConflict => "give each environment a namespace and a path of its own",
+        Code::UnknownName => "add its line to the signers file, or correct the name",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
