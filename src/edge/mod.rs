@@ -1,3 +1,6 @@
 //! The edges: the only modules that touch the world. They share types of the rooms above the wall, never each other.
 
+pub mod clock;
+pub mod git;
+pub mod notify;
 pub mod renderer;
