@@ -90,6 +90,10 @@ impl GitError {
         if matches!(error.code(), ErrorCode::Auth | ErrorCode::Certificate) || status("401") || status("403") {
             return GitError::Authentication { url, found: said };
         }
+        // While fetching, libgit2 1.9 says this of one thing only: a `shallow` line where the server lists its references.
+        if error.class() == ErrorClass::Net && said == "invalid packet line" {
+            return GitError::ShallowRemote { url };
+        }
         if status("404") || error.code() == ErrorCode::NotFound {
             return GitError::Fetch { url, found: format!("not found: {said}") };
         }

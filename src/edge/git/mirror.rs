@@ -23,7 +23,8 @@ const MARKER: &str = "lockmaster-mirror";
 /// Says that an object of the mirror could not be read: it is made again when it is next opened.
 const SUSPECT: &str = "lockmaster-suspect";
 
-/// Everything that libgit2 may know about the mirror. Redirects are not followed, so that no credentials go elsewhere.
+/// Everything that libgit2 may know about the mirror. Redirects to another host are not
+/// followed (libgit2 follows those within one host), so that no credentials go elsewhere.
 const CONFIGURATION: &str = "[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tlogallrefupdates = false\n[http]\n\tfollowRedirects = false\n";
 
 /// One reference for each commit that was fetched whole, so that its objects stay.
