@@ -30,13 +30,15 @@ pub(crate) struct Manners {
     pub(crate) identity: Option<(String, String)>,
 }
 
+/// Method and path of each request, and its `Authorization` header.
+type Log = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
 /// The running server; it ends with its owner.
 pub(crate) struct Server {
     address: SocketAddr,
     scheme: &'static str,
     pub(crate) manners: Arc<Manners>,
-    /// The first line and the `Authorization` header of each request.
-    requests: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    requests: Log,
     ended: Arc<AtomicBool>,
 }
 
@@ -98,7 +100,7 @@ struct Visit {
     root: PathBuf,
     home: PathBuf,
     manners: Arc<Manners>,
-    log: Arc<Mutex<Vec<(String, Option<String>)>>>,
+    log: Log,
 }
 
 struct Request {
