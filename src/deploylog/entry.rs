@@ -1,0 +1,174 @@
+//! What an entry says: the vocabulary of the deployment log.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::name::{CommitId, Digest, Fingerprint, Principal, Reason};
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// The parentless first entry.
+    Genesis,
+    /// A release in an environment without `from`.
+    Sync,
+    /// A release in an environment with `from`.
+    Promote,
+    /// Back to an earlier release.
+    Rollback,
+    /// A summary of heals.
+    Heal,
+    /// A candidate refused.
+    Refuse,
+    /// A candidate waits.
+    Wait,
+    /// Content put on hold.
+    Hold,
+    /// A hold lifted.
+    Unhold,
+    /// Promotions stopped until a time.
+    Freeze,
+    /// A checkpoint of the chain.
+    Checkpoint,
+}
+
+/// How far a release came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Durable before the first write.
+    Opened,
+    /// Settled healthy.
+    Settled,
+    /// Settled, checked and soaked.
+    Proven,
+    /// Did not settle, or a check failed.
+    Failed,
+    /// A newer release took its place.
+    Superseded,
+}
+
+/// Who signed the deployed commit.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Signer {
+    /// The principal of the `allowed_signers` line.
+    pub principal: Principal,
+    /// The key.
+    pub fingerprint: Fingerprint,
+}
+
+/// The commit an entry is about.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EntryCommit {
+    /// Its id.
+    pub id: CommitId,
+    /// The SHA-256 of its signed payload.
+    pub payload_hash: Digest,
+    /// First line of its message.
+    pub subject: String,
+    /// The author's e-mail address, which anybody can write.
+    pub claimed_author: String,
+    /// Who signed it; `None` for an introduction.
+    pub signer: Option<Signer>,
+    /// When the agent first saw it.
+    pub first_seen: Timestamp,
+    /// The ids of the commits it newly ships, newest first, itself included.
+    pub ships: Vec<CommitId>,
+}
+
+/// How many objects the plan touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counts {
+    /// Objects made.
+    pub create: u64,
+    /// Objects changed.
+    pub update: u64,
+    /// Objects deleted and made again.
+    pub recreate: u64,
+    /// Objects deleted.
+    pub prune: u64,
+    /// Objects left alone.
+    pub unchanged: u64,
+}
+
+/// The verdict of one gate.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateVerdict {
+    /// The gate's name.
+    pub name: String,
+    /// `pass`, `wait`, `refuse` or `unknown`.
+    pub verdict: String,
+    /// What was found, for people.
+    pub value: String,
+}
+
+/// What an entry says beyond its place in the chain. The proposer fills it; [`seal`] adds version, sequence, previous
+/// hash, agent, time and the digests of the attached files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// What was done.
+    pub action: Action,
+    /// How far it came; `None` for a refusal, a wait, a genesis.
+    pub phase: Option<Phase>,
+    /// The units it is about: `.` for an environment without `units`.
+    pub units: Vec<String>,
+    /// Who caused it: a principal, or `agent`.
+    pub actor: String,
+    /// The commit it is about; `None` for a genesis.
+    pub commit: Option<EntryCommit>,
+    /// The release: the SHA-256 of its canonical bytes.
+    pub release: Option<Digest>,
+    /// For an outcome, and for an `opened` that replaces an open release: the sequence of that `opened` entry.
+    pub of: Option<u64>,
+    /// For an `opened` entry: the sequence of the release it takes the place of.
+    pub supersedes: Option<u64>,
+    /// Why: refusals, waits, failures.
+    pub reasons: Vec<Reason>,
+    /// The gates as they stood.
+    pub gates: Vec<GateVerdict>,
+    /// What the plan touches.
+    pub counts: Option<Counts>,
+    /// Milliseconds per step, by the step's name.
+    pub durations_ms: BTreeMap<String, u64>,
+    /// For a genesis: the cluster's uid (of the namespace `kube-system`) and the introductions.
+    pub genesis: Option<Genesis>,
+    /// Attached files: `inputs`, `signers`, `policy.yaml`, `evidence/…`; unchanged ones are carried from the entry before.
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a log starts from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Genesis {
+    /// The uid of the namespace `kube-system`.
+    pub cluster: String,
+    /// The agent's public key, `ssh-ed25519 AAAA…`.
+    pub agent_key: String,
+    /// The commits up to which history is taken as it is.
+    pub introduction: Vec<CommitId>,
+}
+
+/// An entry of a verified chain, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the chain.
+    pub sequence: u64,
+    /// The id of its Git commit.
+    pub id: CommitId,
+    /// SHA-256 of the exact bytes of its `entry.json`.
+    pub hash: Digest,
+    /// Those bytes: canonical JSON, one line.
+    pub json: String,
+    /// When it was sealed.
+    pub time: Timestamp,
+    /// An entry that reached the store later than its `notAfter`: in the chain, and means nothing (course.md rule 20).
+    pub lapsed: bool,
+    /// What it says; `files` holds only what this entry attached anew.
+    pub body: Proposal,
+}
