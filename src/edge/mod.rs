@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod git;
+pub mod journal;
 pub mod notify;
 pub mod renderer;

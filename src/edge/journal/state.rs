@@ -1,0 +1,204 @@
+//! State that changes: inventories and first-seen times, each one ConfigMap written by compare-and-swap.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ObjectMeta;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::shelf::{Changes, Shelf};
+use super::{Journal, JournalError};
+use crate::name::{Digest, EnvironmentName, ObjectKey};
+use crate::plan::{Inventory, Member};
+use crate::revision::FirstSeen;
+
+const INVENTORY: &str = "inventory";
+const FIRST_SEEN: &str = "first-seen";
+
+/// The version of both documents.
+const FORMAT_VERSION: u32 = 1;
+
+/// How often first-seen times are merged again after somebody else wrote first.
+const MERGE_TRIES: u32 = 5;
+
+/// Which state was read: what the next write replaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(Option<String>);
+
+impl Version {
+    /// There was none yet: the next write creates it.
+    pub const ABSENT: Version = Version(None);
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct InventoryDocument {
+    version: u32,
+    sequence: u64,
+    members: Vec<Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Row {
+    object: ObjectKey,
+    member: Member,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct FirstSeenDocument {
+    version: u32,
+    commits: Vec<(Digest, jiff::Timestamp)>,
+}
+
+impl Journal {
+    /// The id of an environment's set: what [`crate::plan::PART_OF`] labels carry (KEP-3659, "ApplySet ID").
+    #[must_use]
+    pub fn set_id(&self, environment: &EnvironmentName) -> String {
+        let parent = format!("{}.{}.ConfigMap.", self.object_name(environment, INVENTORY), self.namespace);
+        format!("applyset-{}-v1", BASE64_URL_SAFE_NO_PAD.encode(Digest::of(parent.as_bytes()).as_bytes()))
+    }
+
+    /// The inventory of an environment; an empty one, of [`Version::ABSENT`], where none was written yet.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn inventory(&self, environment: &EnvironmentName) -> Result<(Inventory, Version), JournalError> {
+        let shelf = self.shelf::<ConfigMap>();
+        let name = self.object_name(environment, INVENTORY);
+        let Some((document, version)) = read::<InventoryDocument>(&shelf, &name, |d| d.version).await? else {
+            return Ok((Inventory::default(), Version::ABSENT));
+        };
+        let InventoryDocument { version: _, sequence, members } = document;
+        let members = members.into_iter().map(|row| (row.object, row.member)).collect();
+        Ok((Inventory { sequence, members }, version))
+    }
+
+    /// Writes the inventory, if `version` still stands.
+    ///
+    /// # Errors
+    /// [`JournalError::Lost`] where somebody else wrote first, [`JournalError::EffectUnknown`] where nobody knows.
+    pub async fn put_inventory(
+        &self,
+        environment: &EnvironmentName,
+        inventory: &Inventory,
+        version: &Version,
+    ) -> Result<Version, JournalError> {
+        let members = inventory.members.iter().map(|(object, member)| (object.clone(), member.clone()));
+        let document = InventoryDocument {
+            version: FORMAT_VERSION,
+            sequence: inventory.sequence,
+            members: members.map(|(object, member)| Row { object, member }).collect(),
+        };
+        let meta = self.parent_meta(environment, inventory);
+        write(&self.shelf(), meta, &document, version).await
+    }
+
+    /// When each commit was first seen.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn first_seen(&self, environment: &EnvironmentName) -> Result<FirstSeen, JournalError> {
+        Ok(self.first_seen_versioned(environment).await?.0)
+    }
+
+    /// Adds commits to those already seen, and gives what stands then. A time once written never changes.
+    ///
+    /// # Errors
+    /// They are not written, or nobody knows.
+    pub async fn put_first_seen(
+        &self,
+        environment: &EnvironmentName,
+        seen: &FirstSeen,
+    ) -> Result<FirstSeen, JournalError> {
+        let name = self.object_name(environment, FIRST_SEEN);
+        for _ in 0..MERGE_TRIES {
+            let (stored, version) = self.first_seen_versioned(environment).await?;
+            let mut merged = seen.clone();
+            merged.extend(stored.iter().map(|(commit, time)| (*commit, *time)));
+            if merged == stored {
+                return Ok(merged);
+            }
+            let commits = merged.iter().map(|(commit, time)| (*commit, *time)).collect();
+            let document = FirstSeenDocument { version: FORMAT_VERSION, commits };
+            let meta = self.meta(environment, FIRST_SEEN, FIRST_SEEN);
+            match write(&self.shelf(), meta, &document, &version).await {
+                Ok(_) => return Ok(merged),
+                Err(JournalError::Lost { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(JournalError::Lost { object: self.shelf::<ConfigMap>().named(&name) })
+    }
+
+    async fn first_seen_versioned(&self, environment: &EnvironmentName) -> Result<(FirstSeen, Version), JournalError> {
+        let name = self.object_name(environment, FIRST_SEEN);
+        let read = read::<FirstSeenDocument>(&self.shelf(), &name, |d| d.version).await?;
+        Ok(read.map_or((FirstSeen::new(), Version::ABSENT), |(d, version)| (d.commits.into_iter().collect(), version)))
+    }
+
+    /// The inventory's object is the ApplySet's parent (KEP-3659, "Labels and annotations").
+    fn parent_meta(&self, environment: &EnvironmentName, inventory: &Inventory) -> ObjectMeta {
+        let mut meta = self.meta(environment, INVENTORY, INVENTORY);
+        let id = ("applyset.kubernetes.io/id".to_owned(), self.set_id(environment));
+        meta.labels.get_or_insert_default().extend([id]);
+        let kinds: BTreeSet<String> = inventory.members.keys().map(|key| key.group_kind().to_string()).collect();
+        let namespaces: BTreeSet<&str> = inventory.members.keys().filter_map(|key| key.namespace.as_deref()).collect();
+        let others: Vec<&str> = namespaces.into_iter().filter(|name| *name != self.namespace).collect();
+        let annotations = [
+            ("applyset.kubernetes.io/tooling", format!("lockmaster/{}", env!("CARGO_PKG_VERSION"))),
+            ("applyset.kubernetes.io/contains-group-kinds", kinds.into_iter().collect::<Vec<_>>().join(",")),
+            ("applyset.kubernetes.io/additional-namespaces", others.join(",")),
+        ];
+        let annotations: BTreeMap<String, String> = annotations.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        ObjectMeta { annotations: Some(annotations), ..meta }
+    }
+}
+
+/// Reads a document with its version. A writer may replace the head between our two reads, and later somebody collects
+/// the old parts: then the head is read again.
+async fn read<T: DeserializeOwned>(
+    shelf: &Shelf<ConfigMap>,
+    name: &str,
+    format: fn(&T) -> u32,
+) -> Result<Option<(T, Version)>, JournalError> {
+    let Some(head) = shelf.get(name).await? else { return Ok(None) };
+    let damaged = |problem: String| JournalError::Damaged { object: shelf.named(name), problem };
+    let bytes = shelf.read(&head).await?;
+    let document: T = serde_json::from_slice(&bytes).map_err(|e| damaged(format!("cannot be read: {e}")))?;
+    if format(&document) != FORMAT_VERSION {
+        let found = format(&document);
+        return Err(damaged(format!("is of version {found}, this agent knows version {FORMAT_VERSION}")));
+    }
+    let version = head.metadata.resource_version.ok_or_else(|| damaged("carries no version".to_owned()))?;
+    Ok(Some((document, Version(Some(version)))))
+}
+
+/// Writes a document in place of `version`.
+async fn write(
+    shelf: &Shelf<ConfigMap>,
+    meta: ObjectMeta,
+    document: &impl Serialize,
+    version: &Version,
+) -> Result<Version, JournalError> {
+    let name = meta.name.clone().unwrap_or_default();
+    let bytes = serde_json::to_vec(document).expect("because every key of a document is text");
+    let mut head = shelf.prepare(meta, Changes::ByVersion, &bytes).await?;
+    head.metadata.resource_version.clone_from(&version.0);
+    let (verb, answer) = match version {
+        Version(None) => ("create", shelf.create(&head).await),
+        Version(Some(_)) => ("update", shelf.replace(&head).await),
+    };
+    match answer {
+        Ok(written) => Ok(Version(written.metadata.resource_version)),
+        // The version that we read is gone with its object: somebody deleted it.
+        Err(super::answer::Failure::Missing) if version.0.is_some() => {
+            Err(JournalError::Lost { object: shelf.named(&name) })
+        }
+        Err(failure) => Err(shelf.not_written(verb, &name, failure)),
+    }
+}
