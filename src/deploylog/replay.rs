@@ -253,3 +253,6 @@ fn is_final(phase: Phase) -> bool {
         Phase::Proven | Phase::Failed | Phase::Superseded => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,7 +198,8 @@ impl<K: Keeper> Shelf<K> {
         let mut tries = 1;
         loop {
             match ask(list(page)).await {
-                Ok(answer) if answer.types.kind.ends_with("List") => {
+                // Every list of an API server has a version; what has none comes from somebody else.
+                Ok(answer) if answer.metadata.resource_version.as_ref().is_some_and(|version| !version.is_empty()) => {
                     found.extend(answer.items);
                     match answer.metadata.continue_.filter(|token| !token.is_empty()) {
                         Some(token) => page = first.clone().continue_token(&token),

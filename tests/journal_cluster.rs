@@ -1,0 +1,189 @@
+//! The journal against a real API server: a disposable one that `LOCKMASTER_TEST_KUBECONFIG` names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::api::{ListParams, ObjectMeta, PostParams};
+use kube::{Api, Client};
+use lockmaster::deploylog::Sealed;
+use lockmaster::edge::journal::{Appended, Journal, JournalError, Version};
+use lockmaster::name::{Digest, EnvironmentName, ObjectKey};
+use lockmaster::plan::{Inventory, Member};
+
+/// A journal in a namespace of its own.
+async fn journal(test: &str) -> (Journal, Client, String) {
+    let path = std::env::var("LOCKMASTER_TEST_KUBECONFIG").expect("because the test is asked for by name");
+    let text = std::fs::read_to_string(path).expect("because the variable names a file");
+    let kubeconfig = kube::config::Kubeconfig::from_yaml(&text).expect("because it is a kubeconfig");
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+        .await
+        .expect("because it names a server");
+    config.default_retry = false;
+    let client = Client::try_from(config).expect("because the configuration is complete");
+    let metadata = ObjectMeta { generate_name: Some(format!("journal-{test}-")), ..ObjectMeta::default() };
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let made = namespaces
+        .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
+        .await
+        .expect("because the server makes namespaces");
+    let namespace = made.metadata.name.expect("because the server named it");
+    let pipeline = "shop".parse().expect("because it is a pipeline name");
+    (Journal::new(client.clone(), &namespace, pipeline), client, namespace)
+}
+
+fn dev() -> EnvironmentName {
+    "dev".parse().expect("because it is an environment name")
+}
+
+fn noise(length: u32) -> Vec<u8> {
+    (0..length / 32).flat_map(|n| *Digest::of(&n.to_be_bytes()).as_bytes()).collect()
+}
+
+fn sealed(sequence: u64, bytes: &[u8]) -> Sealed {
+    Sealed { sequence, bytes: bytes.to_vec() }
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn what_is_appended_is_what_is_read() {
+    let (journal, client, namespace) = journal("entries").await;
+    assert_eq!(journal.stored(&dev()).await, Ok(vec![]));
+    let large = noise(1_300_000);
+    for (sequence, bytes) in [(0, &b"zero"[..]), (1, &large), (2, b"two")] {
+        let appended = journal.append(&dev(), &sealed(sequence, bytes)).await;
+        assert!(matches!(appended, Appended::Ours { .. }), "{appended:?}");
+    }
+    let prod = "prod".parse().expect("because it is an environment name");
+    assert!(matches!(journal.append(&prod, &sealed(0, b"prod")).await, Appended::Ours { .. }));
+    let stored = journal.stored(&dev()).await.expect("because the server answers");
+    let told: Vec<(u64, &[u8])> = stored.iter().map(|entry| (entry.sequence, &entry.bytes[..])).collect();
+    assert_eq!(told, [(0, &b"zero"[..]), (1, &large[..]), (2, &b"two"[..])]);
+
+    // A second time the same bytes are ours, with the time at which they were first stored; others are not.
+    let again = journal.append(&dev(), &sealed(1, &large)).await;
+    assert_eq!(again, Appended::Ours { stored_at: stored[1].stored_at });
+    assert_eq!(journal.append(&dev(), &sealed(2, b"too late")).await, Appended::Taken);
+    assert_eq!(journal.append(&dev(), &sealed(1, &noise(1_400_000))).await, Appended::Taken);
+    assert_eq!(journal.stored(&dev()).await.map(|entries| entries.len()), Ok(3));
+
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let mut first = maps.get("shop.dev.0000000000").await.expect("because it was stored");
+    first.binary_data = Some(BTreeMap::new());
+    let refused = maps.replace("shop.dev.0000000000", &PostParams::default(), &first).await;
+    assert!(refused.is_err(), "an entry never changes");
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn more_entries_than_a_page_are_all_read_in_order() {
+    let (journal, ..) = journal("pages").await;
+    for sequence in 0..230 {
+        assert!(matches!(journal.append(&dev(), &sealed(sequence, b"x")).await, Appended::Ours { .. }));
+    }
+    let stored = journal.stored(&dev()).await.expect("because the server answers");
+    assert!(stored.iter().map(|entry| entry.sequence).eq(0..230));
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn of_many_agents_one_appends() {
+    let (journal, ..) = journal("race").await;
+    let bytes: Vec<Vec<u8>> = (0u8..8).map(|agent| vec![agent; 20]).collect();
+    let (environment, agents) = (dev(), &journal);
+    let entries: Vec<Sealed> = bytes.iter().map(|bytes| sealed(0, bytes)).collect();
+    let answers = futures::future::join_all(entries.iter().map(|entry| agents.append(&environment, entry))).await;
+    let ours = answers.iter().filter(|answer| matches!(answer, Appended::Ours { .. })).count();
+    let taken = answers.iter().filter(|answer| **answer == Appended::Taken).count();
+    assert_eq!((ours, taken), (1, 7), "{answers:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn release_bytes_are_kept_until_nobody_wants_them() {
+    let (journal, client, namespace) = journal("releases").await;
+    let (small, large) = (b"release".to_vec(), noise(1_200_000));
+    let (one, two) = (Digest::of(&small), Digest::of(&large));
+    for _ in 0..2 {
+        journal.put_release(&dev(), one, &small).await.expect("because it is stored, and then there already");
+        journal.put_release(&dev(), two, &large).await.expect("because it is stored, and then there already");
+    }
+    assert_eq!(journal.release(&dev(), one).await, Ok(Some(small)));
+    assert_eq!(journal.release(&dev(), two).await, Ok(Some(large)));
+    assert_eq!(journal.release(&dev(), Digest::of(b"other")).await, Ok(None));
+    let wrong = journal.put_release(&dev(), one, b"other").await;
+    assert!(matches!(wrong, Err(JournalError::OtherBytes { .. })), "{wrong:?}");
+
+    let hour = SignedDuration::from_hours(1);
+    let shift = |by: SignedDuration| Timestamp::now().checked_add(by).expect("because it is near");
+    let (past, future) = (shift(-hour), shift(hour));
+    assert_eq!(journal.collect(&dev(), &BTreeSet::new(), past).await, Ok(BTreeSet::new()), "just stored");
+    assert_eq!(journal.collect(&dev(), &BTreeSet::from([one]), future).await, Ok(BTreeSet::from([two])));
+    assert_eq!(journal.release(&dev(), two).await, Ok(None));
+    let secrets: Api<Secret> = Api::namespaced(client, &namespace);
+    let left = secrets.list(&ListParams::default()).await.expect("because the server lists");
+    assert_eq!(left.items.len(), 1, "no part is left behind");
+    assert_eq!(left.items[0].type_.as_deref(), Some("lockmaster.dev/release"));
+    assert_eq!(left.items[0].immutable, Some(true));
+}
+
+fn inventory(sequence: u64, count: u64) -> Inventory {
+    let member = |origin| Member { api_version: "apps/v1".to_owned(), uid: None, origin, doomed: false };
+    let key = |n: u64| ObjectKey {
+        group: "apps".to_owned(),
+        kind: "Deployment".to_owned(),
+        namespace: Some("shop".to_owned()),
+        name: format!("cart-{}", Digest::of(&n.to_be_bytes()).hex()),
+    };
+    Inventory { sequence, members: (0..count).map(|n| (key(n), member(n))).collect() }
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn an_inventory_is_replaced_by_whoever_read_it_last() {
+    let (journal, client, namespace) = journal("inventory").await;
+    assert_eq!(journal.inventory(&dev()).await, Ok((Inventory::default(), Version::ABSENT)));
+    let first = journal.put_inventory(&dev(), &inventory(1, 3), &Version::ABSENT).await.expect("because there is none");
+    assert_eq!(journal.inventory(&dev()).await, Ok((inventory(1, 3), first.clone())));
+    // Large enough for parts.
+    let second = journal.put_inventory(&dev(), &inventory(2, 20_000), &first).await.expect("because it stands");
+    assert_eq!(journal.inventory(&dev()).await, Ok((inventory(2, 20_000), second)));
+    for stale in [Version::ABSENT, first] {
+        let lost = journal.put_inventory(&dev(), &inventory(3, 1), &stale).await;
+        assert!(matches!(lost, Err(JournalError::Lost { .. })), "{lost:?}");
+    }
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let parent = maps.get("shop.dev.inventory").await.expect("because it was written").metadata;
+    let label = parent.labels.unwrap_or_default().get("applyset.kubernetes.io/id").cloned();
+    assert_eq!(label, Some(journal.set_id(&dev())));
+    let annotations = parent.annotations.unwrap_or_default();
+    assert_eq!(annotations["applyset.kubernetes.io/contains-group-kinds"], "Deployment.apps");
+    assert_eq!(annotations["applyset.kubernetes.io/additional-namespaces"], "shop");
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn all_agents_have_one_key() {
+    let (journal, ..) = journal("key").await;
+    assert!(journal.read_agent_key("lockmaster-agent").await.expect("because the server answers").is_none());
+    let keys = futures::future::join_all((0..6).map(|_| journal.agent_key("lockmaster-agent"))).await;
+    let prints: BTreeSet<String> =
+        keys.into_iter().map(|key| key.expect("because one makes it").fingerprint().to_string()).collect();
+    assert_eq!(prints.len(), 1);
+    let read = journal.read_agent_key("lockmaster-agent").await.expect("because the server answers");
+    assert_eq!(read.map(|key| key.fingerprint().to_string()), prints.first().cloned());
+}
+
+#[tokio::test]
+#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
+async fn row_39_a_first_seen_time_never_changes() {
+    let (journal, ..) = journal("seen").await;
+    let time = |text: &str| text.parse::<Timestamp>().expect("because it is a timestamp");
+    let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
+    let first = BTreeMap::from([(one, time("2026-03-11T11:00:00Z"))]);
+    assert_eq!(journal.put_first_seen(&dev(), &first).await, Ok(first.clone()));
+    let later = BTreeMap::from([(one, time("2020-01-01T00:00:00Z")), (two, time("2026-03-11T12:00:00Z"))]);
+    let merged = BTreeMap::from([(one, first[&one]), (two, later[&two])]);
+    assert_eq!(journal.put_first_seen(&dev(), &later).await, Ok(merged.clone()));
+    assert_eq!(journal.first_seen(&dev()).await, Ok(merged));
+}
