@@ -1,5 +1,6 @@
 //! What the journal makes of an API server's answers, over a fake transport.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use http::{Method, Request, Response};
@@ -26,6 +27,10 @@ fn status(code: u16, reason: &str, message: &str) -> Answer {
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": message
     });
     Answer::Json(code, status)
+}
+
+fn no_right() -> Answer {
+    status(403, "Forbidden", "configmaps is forbidden: User \"agent\" cannot create resource \"configmaps\"")
 }
 
 fn missing() -> Answer {
@@ -125,7 +130,7 @@ async fn row_12_row_13_row_50_only_a_believable_answer_decides_about_an_append()
         ("a page with 200", Answer::Page(200, "<html>hello</html>"), missing(), "unknown", found),
         ("a page with 404", Answer::Page(404, "404 page not found"), missing(), "unknown", found),
         ("a page with 403", Answer::Page(403, "<html>blocked</html>"), missing(), "unknown", found),
-        ("no right", status(403, "Forbidden", "cannot create"), missing(), "refused", Some(Code::Forbidden)),
+        ("no right", no_right(), missing(), "refused", Some(Code::Forbidden)),
         (
             "a full quota",
             status(403, "Forbidden", "exceeded quota: q"),
@@ -204,7 +209,7 @@ async fn row_20_a_list_that_breaks_midway_is_never_a_shorter_log() {
         ("not found", vec![first.clone(), missing()], None),
         ("a page of a proxy", vec![first.clone(), Answer::Page(200, "{}")], None),
         ("no list", vec![Answer::Json(200, json!({"items": []}))], None),
-        ("forbidden", vec![status(403, "Forbidden", "cannot list")], None),
+        ("forbidden", vec![no_right()], None),
     ];
     for (what, answers, count) in rows {
         let (journal, _) = journal(move |_, number| answers[number].clone());
@@ -220,7 +225,7 @@ async fn what_cannot_be_read_is_never_absent() {
         Answer::Broken,
         Answer::Page(404, "404 page not found"),
         Answer::Page(200, "<html></html>"),
-        status(403, "Forbidden", "cannot get"),
+        no_right(),
         status(500, "InternalError", "no"),
         Answer::Json(200, stored(json!({"metadata": {"name": "x"}}))),
     ];
@@ -240,7 +245,7 @@ async fn what_cannot_be_read_is_never_absent() {
 
 #[tokio::test]
 async fn a_missing_right_is_named_and_a_secret_is_not_quoted() {
-    let (forbidden, _) = journal(|_, _| status(403, "Forbidden", "cannot get"));
+    let (forbidden, _) = journal(|_, _| no_right());
     let error = forbidden.release(&dev(), Digest::of(b"")).await.expect_err("because it is forbidden");
     assert_eq!(error.reason().code, Code::Forbidden);
     assert_eq!(error.to_string(), "the agent may not get secrets in namespace `lockmaster`");
@@ -276,6 +281,45 @@ async fn row_14_the_loser_of_a_write_is_told_so() {
         let error = written.expect_err(what);
         assert_eq!(matches!(error, JournalError::Lost { .. }), lost, "{what}: {error:?}");
         assert_eq!(matches!(error, JournalError::EffectUnknown { .. }), !lost, "{what}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_wants_a_release_wins_over_the_collector() {
+    let digest = Digest::of(b"release");
+    let name = format!("shop.dev.release.{}", digest.hex());
+    let before = "2026-03-11T12:00:00Z".parse().expect("because it is a timestamp");
+    let (old, new) = ("2026-03-11T11:00:00Z", "2026-03-11T12:00:01Z");
+    let conflict = || status(409, "Conflict", "the object has been modified");
+    // When it was made, when it was last recalled, the answer to its deletion; and whether it goes.
+    let rows = [
+        ("idle", old, None, Answer::Json(200, json!({"kind": "Status"})), Ok(true)),
+        ("already gone", old, None, missing(), Ok(true)),
+        ("made just now", new, None, missing(), Ok(false)),
+        ("recalled just now", old, Some(new), missing(), Ok(false)),
+        ("recalled while listed", old, Some(old), conflict(), Ok(false)),
+        ("no answer", old, None, Answer::Broken, Err(())),
+    ];
+    for (what, made, recalled, answer, goes) in rows {
+        let annotations = recalled.map(|time| json!({"lockmaster.dev/recalled": time}));
+        let head = json!({"metadata": {
+            "name": name, "uid": "u", "resourceVersion": "7", "creationTimestamp": made, "annotations": annotations
+        }});
+        let list = |items: Value| {
+            let kind = "PartialObjectMetadataList";
+            json!({"kind": kind, "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "9"}, "items": items})
+        };
+        let (parts, heads) = (list(json!([])), list(json!([head])));
+        let (journal, seen) = journal(move |method, number| match (method, number) {
+            (&Method::DELETE, _) => answer.clone(),
+            (_, 0) => Answer::Json(200, parts.clone()),
+            _ => Answer::Json(200, heads.clone()),
+        });
+        let gone = journal.collect(&dev(), &BTreeSet::new(), before).await;
+        assert_eq!(gone.map(|gone| gone.contains(&digest)).map_err(drop), goes, "{what}");
+        for (_, _, sent) in seen.lock().expect("because no thread panicked with it").iter().skip(2) {
+            assert_eq!(sent["preconditions"], json!({"uid": "u", "resourceVersion": "7"}), "{what}");
+        }
     }
 }
 

@@ -42,7 +42,7 @@ fn failure(error: &kube::Error) -> Failure {
         (409, "AlreadyExists") => Failure::Exists,
         (409, "Conflict") => Failure::Conflict,
         (410, "Expired" | "Gone") => Failure::Expired,
-        (403, "Forbidden") if !is_quota(&status.message) => Failure::Forbidden,
+        (403, "Forbidden") if is_about_rights(&status.message) => Failure::Forbidden,
         (400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422 | 429, reason)
             if kube::core::response::reason::is_known(reason) =>
         {
@@ -52,9 +52,10 @@ fn failure(error: &kube::Error) -> Failure {
     }
 }
 
-/// A quota and a terminating namespace answer 403 too; no right cures them.
-fn is_quota(message: &str) -> bool {
-    message.contains("exceeded quota") || message.contains("is being terminated")
+/// Quotas, admission and terminating namespaces answer 403 too, and no right cures them; only the authorizer names the
+/// user (Kubernetes, Authorization Overview: "User … cannot …").
+fn is_about_rights(message: &str) -> bool {
+    message.contains("forbidden: User ")
 }
 
 /// The error in words, by its kind only where its text could carry an address or a body.
