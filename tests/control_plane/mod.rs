@@ -1,0 +1,260 @@
+//! A real control plane for tests: etcd, kube-apiserver, kube-controller-manager and a puppet node, on loopback ports,
+//! in a temporary folder, one per test binary.
+//!
+//! A test file says `mod control_plane;`, names its tests in a table, and ends with
+//! `control_plane::run(tests)` (libtest-mimic, `harness = false`). Without the binaries the tests are listed as ignored.
+//! Tests share the server and run at once: each makes namespaces of its own.
+
+#![expect(dead_code, reason = "each test binary uses its own part of the harness")]
+
+pub(crate) mod audit;
+mod process;
+pub(crate) mod proxy;
+mod puppet;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use libtest_mimic::{Arguments, Trial};
+use serde_json::{Value, json};
+
+/// Keeps the expectation above true in a binary that uses everything.
+const NOT_USED_BY_ANY: () = ();
+
+/// The user of the harness itself: may do everything.
+pub(crate) const ADMIN: &str = "admin";
+/// The user under which tests run an agent: may do everything, and nobody else writes in its name.
+pub(crate) const AGENT: &str = "agent";
+/// Users without any right but those that a test gives them.
+const SPARE_USERS: usize = 12;
+/// How long a server may take until it is ready; it takes 4 s on two cores when nothing else runs.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// How long [`eventually`] waits; only a test that fails takes this long.
+const EVENTUALLY_LIMIT: Duration = Duration::from_secs(60);
+
+/// One test: its name, which states a law, and its body.
+pub(crate) type Test = (&'static str, fn(&'static ControlPlane));
+
+/// Runs the tests under libtest-mimic; without a control plane they are listed as ignored.
+pub(crate) fn run(tests: Vec<Test>) -> ExitCode {
+    let missing = binaries().is_none();
+    let trials = tests.into_iter().map(|(name, body)| {
+        let trial = Trial::test(name, move || {
+            body(shared());
+            Ok(())
+        });
+        if missing {
+            trial.with_kind("no control plane: set KUBEBUILDER_ASSETS or run .ci/run").with_ignored_flag(true)
+        } else {
+            trial
+        }
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// The folder with the binaries: `KUBEBUILDER_ASSETS`, the ecosystem's own convention; never the ambient `KUBECONFIG`.
+pub(crate) fn binaries() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
+    for name in ["etcd", "kube-apiserver", "kube-controller-manager"] {
+        assert!(folder.join(name).is_file(), "KUBEBUILDER_ASSETS has no `{name}` in {}", folder.display());
+    }
+    Some(folder)
+}
+
+/// The control plane of this test binary, started on first use.
+pub(crate) fn shared() -> &'static ControlPlane {
+    static SHARED: OnceLock<ControlPlane> = OnceLock::new();
+    SHARED.get_or_init(|| ControlPlane::start(Parts::All))
+}
+
+/// What is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parts {
+    /// etcd and the API server.
+    Server,
+    /// Also the controllers and the puppet node.
+    All,
+}
+
+/// A running control plane; everything of it ends with this value, or with the process however that ends.
+pub(crate) struct ControlPlane {
+    folder: PathBuf,
+    url: String,
+    admin: kube::Client,
+    runtime: tokio::runtime::Runtime,
+    processes: Vec<process::Kept>,
+    namespaces: AtomicUsize,
+    spare_users: AtomicUsize,
+}
+
+impl ControlPlane {
+    /// Starts one of its own, for tests that stop or restart servers; others use [`shared`].
+    pub(crate) fn start(parts: Parts) -> ControlPlane {
+        let binaries = binaries().expect("because tests without binaries are ignored");
+        let runtime = tokio::runtime::Runtime::new().expect("because threads can be started");
+        // A free port may be taken by another process before the server binds it.
+        let once = || process::serve(&binaries, &runtime, &tokens());
+        let started = once().or_else(|_| once()).or_else(|_| once());
+        let (folder, url, mut processes) = started.unwrap_or_else(|failure| panic!("control plane: {failure}"));
+        if parts == Parts::All {
+            let kubeconfig = write_kubeconfig(&folder, "controllers", &url, "controllers");
+            processes.push(process::controllers(&binaries, &folder, &kubeconfig));
+            let puppet = client(&runtime, &folder, &url, "puppet");
+            runtime.spawn(puppet::run(puppet));
+        }
+        let admin = client(&runtime, &folder, &url, ADMIN);
+        let (namespaces, spare_users) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        ControlPlane { folder, url, admin, runtime, processes, namespaces, spare_users }
+    }
+
+    /// The API server's URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A folder that is removed with the control plane.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A client that may do everything.
+    pub(crate) fn admin(&self) -> kube::Client {
+        self.admin.clone()
+    }
+
+    /// A client of a user.
+    pub(crate) fn client(&self, user: &str) -> kube::Client {
+        client(&self.runtime, &self.folder, &self.url, user)
+    }
+
+    /// A kubeconfig file of a user, straight to the API server.
+    pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
+        write_kubeconfig(&self.folder, user, &self.url, user)
+    }
+
+    /// A user that nobody else uses and that has no right yet.
+    pub(crate) fn spare_user(&self) -> String {
+        let number = self.spare_users.fetch_add(1, Ordering::Relaxed);
+        assert!(number < SPARE_USERS, "more tests than spare users: raise SPARE_USERS");
+        format!("spare-{number}")
+    }
+
+    /// Makes a namespace that nobody else uses.
+    pub(crate) fn namespace(&self, stem: &str) -> String {
+        let name = format!("{stem}-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        self.create("/api/v1/namespaces", &json!({"metadata": {"name": name}}));
+        name
+    }
+
+    /// Runs a future of a test.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Where background work of a test is spawned.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        self.runtime.handle()
+    }
+
+    /// Creates an object as the admin: the path of the collection, and the object.
+    pub(crate) fn create(&self, path: &str, object: &Value) -> Value {
+        self.send("POST", path, Some(object)).unwrap_or_else(|error| panic!("cannot create at `{path}`: {error}"))
+    }
+
+    /// Reads an object as the admin; `None` where there is none.
+    pub(crate) fn get(&self, path: &str) -> Option<Value> {
+        match self.send("GET", path, None) {
+            Ok(object) => Some(object),
+            Err(kube::Error::Api(status)) if status.is_not_found() => None,
+            Err(error) => panic!("cannot read `{path}`: {error}"),
+        }
+    }
+
+    /// Merge-patches an object as the admin.
+    pub(crate) fn patch(&self, path: &str, patch: &Value) -> Value {
+        self.send("PATCH", path, Some(patch)).unwrap_or_else(|error| panic!("cannot patch `{path}`: {error}"))
+    }
+
+    /// Deletes an object as the admin; it need not exist.
+    pub(crate) fn delete(&self, path: &str) {
+        match self.send("DELETE", path, None) {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => panic!("cannot delete `{path}`: {error}"),
+        }
+    }
+
+    /// Sends a request as the admin.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Value>) -> kube::Result<Value> {
+        let media = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let bytes = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+        let request = http::Request::builder().method(method).uri(path).header("content-type", media).body(bytes);
+        let request = request.expect("because the paths of tests are valid");
+        self.block_on(self.admin.request::<Value>(request))
+    }
+}
+
+/// Asks again until there is an answer; fails the test after a minute.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(start.elapsed() < EVENTUALLY_LIMIT, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(25));
+    }
+}
+
+/// `token,user,uid,"group"` for every user; a user's token is its name and `-token`.
+fn tokens() -> String {
+    let masters = ["admin", "agent", "puppet", "controllers"];
+    let masters = masters.iter().map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n"));
+    let spare = (0..SPARE_USERS).map(|number| format!("spare-{number}-token,spare-{number},spare-{number}\n"));
+    masters.chain(spare).collect()
+}
+
+fn client(runtime: &tokio::runtime::Runtime, folder: &Path, url: &str, user: &str) -> kube::Client {
+    let text = kubeconfig_text(folder, url, user);
+    let kubeconfig = Kubeconfig::from_yaml(&text).expect("because the harness wrote it");
+    runtime.block_on(async {
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        let config = config.expect("because the harness wrote it");
+        kube::Client::try_from(config).expect("because the certificate is readable")
+    })
+}
+
+/// Writes a kubeconfig file into the folder and says where.
+fn write_kubeconfig(folder: &Path, name: &str, url: &str, user: &str) -> PathBuf {
+    let path = folder.join(format!("kubeconfig-{name}"));
+    // Written beside and renamed: another test may read the same user's file at this moment.
+    let part = folder.join(format!("kubeconfig-{name}.{:?}", std::thread::current().id()));
+    std::fs::write(&part, kubeconfig_text(folder, url, user)).expect("because the folder is ours");
+    std::fs::rename(&part, &path).expect("because the folder is ours");
+    path
+}
+
+/// JSON, which is YAML.
+fn kubeconfig_text(folder: &Path, url: &str, user: &str) -> String {
+    let mut cluster = json!({"server": url});
+    if url.starts_with("https:") {
+        cluster["certificate-authority"] = json!(folder.join("pki/apiserver.crt"));
+    }
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "test",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": user, "user": {"token": format!("{user}-token")}}],
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": user, "namespace": "default"}}],
+    })
+    .to_string()
+}
