@@ -27,7 +27,7 @@ impl Kept {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
         let server = command.spawn().unwrap_or_else(|error| panic!("cannot start `{}`: {error}", program.display()));
-        let script = "cat >/dev/null; kill -KILL -- \"-$1\" 2>/dev/null; sleep 0.2; rm -rf \"$2\"";
+        let script = "cat >/dev/null; kill -KILL \"$1\" 2>/dev/null; sleep 0.2; rm -rf \"$2\"";
         let mut watchdog = Command::new("sh");
         watchdog.args(["-c", script, "watchdog", &server.id().to_string()]).arg(folder).process_group(0);
         watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
