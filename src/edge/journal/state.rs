@@ -159,8 +159,7 @@ impl Journal {
     }
 }
 
-/// Reads a document with its version. A writer may replace the head between our two reads, and later somebody collects
-/// the old parts: then the head is read again.
+/// Reads a document with its version. The parts that a read head names stay: nothing collects those of a replaced one.
 async fn read<T: DeserializeOwned>(
     shelf: &Shelf<ConfigMap>,
     name: &str,
