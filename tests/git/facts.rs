@@ -114,6 +114,24 @@ fn committer_times_decide_nothing() {
 }
 
 #[test]
+fn a_thousand_commits_of_one_second_are_told_apart() {
+    let scene = Scene::new();
+    let commit = |branch: &str, from: &str| {
+        format!("commit refs/heads/{branch}\nmark :1\ncommitter A <a@x> 7 +0000\ndata 0\n{from}\n")
+    };
+    let history: String = commit("base", "") + &commit("main", "from refs/heads/base\n");
+    let rest: String = (2..1_000).map(|_| commit("main", "")).collect();
+    let side = commit("side", "from refs/heads/base\n").replace("<a@x>", "<b@x>");
+    scene.git_with(&["fast-import", "--quiet"], (history + &rest + &side).as_bytes());
+    let (base, accepted, side) = (scene.id("base"), scene.id("main"), scene.id("side"));
+    let merge = commit("main", &format!("from {accepted}\nmerge {side}\n"));
+    scene.git_with(&["fast-import", "--quiet"], merge.as_bytes());
+    let facts = facts(&scene, Some(&accepted), &[]);
+    assert_eq!((facts.relation.clone(), new(&facts)), (Relation::Descendant, vec![scene.id("main"), side]));
+    assert_eq!(facts.boundary, BTreeSet::from([base, accepted]));
+}
+
+#[test]
 fn an_accepted_commit_that_nobody_has_is_missing() {
     let scene = Scene::new();
     let tip = scene.commit("a", "1");

@@ -11,7 +11,7 @@ use super::error::GitError;
 use super::mirror::{Mirror, parse};
 use super::{commit_id, object_id};
 
-/// How many hidden commits are looked at beyond the last visible one. Where committer times run backwards a visible
+/// How many hidden commits older than every visible one are looked at. Where committer times run backwards a visible
 /// commit can turn out to be hidden; one that is found too late is judged once more, never skipped.
 const SLACK: u32 = 256;
 
@@ -155,13 +155,13 @@ impl<'o> Graph<'o> {
 
     /// Marks what each side reaches, newest first, until nothing visible is left to walk.
     fn mark(&mut self, tips: &[Oid], old: &[Oid]) -> Result<HashMap<Oid, u8>, GitError> {
-        let mut walk = Walk::default();
+        let mut walk = Walk::new();
         for (id, mark) in tips.iter().map(|id| (*id, VISIBLE)).chain(old.iter().map(|id| (*id, HIDDEN))) {
             walk.add(id, mark, self.commit(id)?.time);
         }
         let mut slack = SLACK;
-        while let Some((id, mark)) = walk.next() {
-            if walk.visible == 0 && mark & HIDDEN != 0 {
+        while let Some((time, id, mark)) = walk.next() {
+            if walk.visible == 0 && mark & HIDDEN != 0 && time < walk.oldest_visible {
                 slack -= 1;
                 if slack == 0 {
                     break;
@@ -232,16 +232,22 @@ impl<'o> Graph<'o> {
     }
 }
 
-#[derive(Default)]
 struct Walk {
     marks: HashMap<Oid, u8>,
     queue: BinaryHeap<(i64, Oid)>,
     queued: HashSet<Oid>,
     /// How many queued commits are visible and not hidden.
     visible: usize,
+    /// The oldest time of any commit that was ever visible.
+    oldest_visible: i64,
 }
 
 impl Walk {
+    fn new() -> Self {
+        let (marks, queue, queued) = (HashMap::new(), BinaryHeap::new(), HashSet::new());
+        Walk { marks, queue, queued, visible: 0, oldest_visible: i64::MAX }
+    }
+
     fn add(&mut self, id: Oid, mark: u8, time: i64) {
         let before = self.marks.get(&id).copied().unwrap_or(0);
         let after = before | mark;
@@ -253,16 +259,19 @@ impl Walk {
         if self.queued.insert(id) {
             self.queue.push((time, id));
         }
-        self.visible += usize::from(after == VISIBLE);
         self.visible -= usize::from(was_visible);
+        if after == VISIBLE {
+            self.visible += 1;
+            self.oldest_visible = self.oldest_visible.min(time);
+        }
     }
 
-    fn next(&mut self) -> Option<(Oid, u8)> {
-        let (_, id) = self.queue.pop()?;
+    fn next(&mut self) -> Option<(i64, Oid, u8)> {
+        let (time, id) = self.queue.pop()?;
         self.queued.remove(&id);
         let mark = self.marks[&id];
         self.visible -= usize::from(mark == VISIBLE);
-        Some((id, mark))
+        Some((time, id, mark))
     }
 }
 
