@@ -46,43 +46,51 @@ pub struct Arguments {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// Read the pipeline from this file; `-` is standard input
-    #[arg(short, long, global = true, env = "LOCKMASTER_FILE", value_name = "FILE")]
+    #[arg(short, long, global = true, env = "LOCKMASTER_FILE", hide_env_values = true, value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Choose the pipeline of this name
-    #[arg(short, long, global = true, env = "LOCKMASTER_PIPELINE", value_name = "NAME")]
+    #[arg(short, long, global = true, env = "LOCKMASTER_PIPELINE", hide_env_values = true, value_name = "NAME")]
     pub pipeline: Option<String>,
     /// Read the Pipeline resource from this namespace
-    #[arg(short, long, global = true, env = "LOCKMASTER_NAMESPACE", value_name = "NS")]
+    #[arg(short, long, global = true, env = "LOCKMASTER_NAMESPACE", hide_env_values = true, value_name = "NS")]
     pub namespace: Option<String>,
     /// Read commits from this path or address instead of `spec.repository.url`
-    #[arg(long, global = true, env = "LOCKMASTER_REPOSITORY", value_name = "PATH|URL")]
+    #[arg(long, global = true, env = "LOCKMASTER_REPOSITORY", hide_env_values = true, value_name = "PATH|URL")]
     pub repository: Option<String>,
     /// Fetch nothing; judge what the mirror holds
     #[arg(long, global = true)]
     pub offline: bool,
     /// Use this kubeconfig
-    #[arg(long, global = true, env = "KUBECONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "KUBECONFIG", hide_env_values = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Use this context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME")]
     pub context: Option<String>,
     /// Ask the agent at this address
-    #[arg(long, global = true, env = "LOCKMASTER_AGENT", value_name = "URL")]
+    #[arg(long, global = true, env = "LOCKMASTER_AGENT", hide_env_values = true, value_name = "URL")]
     pub agent: Option<String>,
     /// Show this token to the agent
-    #[arg(long, global = true, env = "LOCKMASTER_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "LOCKMASTER_TOKEN_FILE", hide_env_values = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Take the answer from here [default: the best that is reachable]
-    #[arg(long, global = true, env = "LOCKMASTER_FROM", value_name = "SOURCE")]
+    #[arg(long, global = true, env = "LOCKMASTER_FROM", hide_env_values = true, value_name = "SOURCE")]
     pub from: Option<Source>,
     /// The namespace that holds the agent's journal
     #[arg(long, global = true, value_name = "NS", default_value = "lockmaster")]
     pub agent_namespace: String,
     /// Keep the mirror and the caches here; safe to delete
-    #[arg(long, global = true, env = "LOCKMASTER_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "LOCKMASTER_STATE_DIR", hide_env_values = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Print the result in this form
-    #[arg(short, long, global = true, env = "LOCKMASTER_OUTPUT", value_name = "FORM", default_value = "table")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "LOCKMASTER_OUTPUT",
+        hide_env_values = true,
+        value_name = "FORM",
+        default_value = "table"
+    )]
     pub output: Form,
     /// Colour the text
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -94,10 +102,24 @@ pub struct Global {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Log from this level on
-    #[arg(long, global = true, env = "LOCKMASTER_LOG", value_name = "LEVEL", conflicts_with = "verbose")]
+    #[arg(
+        long,
+        global = true,
+        env = "LOCKMASTER_LOG",
+        hide_env_values = true,
+        value_name = "LEVEL",
+        conflicts_with = "verbose"
+    )]
     pub log: Option<LogLevel>,
     /// Write log lines in this form
-    #[arg(long, global = true, env = "LOCKMASTER_LOG_FORMAT", value_name = "FORM", default_value = "text")]
+    #[arg(
+        long,
+        global = true,
+        env = "LOCKMASTER_LOG_FORMAT",
+        hide_env_values = true,
+        value_name = "FORM",
+        default_value = "text"
+    )]
     pub log_format: LogFormat,
 }
 

@@ -42,7 +42,7 @@ impl From<Verdict> for ExitCode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The code and one line.
-    pub reason: Reason,
+    pub reason: Box<Reason>,
     /// What lies behind it, outermost first.
     pub causes: Vec<String>,
     /// What to do about it.
@@ -101,7 +101,7 @@ impl Failure {
 impl From<Reason> for Failure {
     fn from(reason: Reason) -> Self {
         let hint = hint(&reason, &Place::default());
-        Failure { reason, causes: Vec::new(), hint, preface: String::new() }
+        Failure { reason: Box::new(reason), causes: Vec::new(), hint, preface: String::new() }
     }
 }
 

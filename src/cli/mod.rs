@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, Global, Verb};
+use arguments::{Arguments, Global, Source, Verb};
 use diagnostic::{Failure, Verdict, guard};
 use output::Console;
 
@@ -25,7 +25,7 @@ pub fn main() -> ExitCode {
     diagnostic::quiet_panics();
     let words: Vec<OsString> = std::env::args_os().collect();
     if words.len() <= 1 {
-        usage::console(&words).tell(&Arguments::command().render_long_help().ansi().to_string());
+        usage::console(&words).tell(&Arguments::command().render_help().ansi().to_string());
         return Verdict::Failed.into();
     }
     match Arguments::try_parse_from(&words) {
@@ -44,7 +44,10 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Lint(lint) => lint::run(lint, global, console),
         Verb::Completions(completions) => complete(completions.shell, console),
         // ── plug in here: one line each, `run::run(run, global, console)` and so on ──
-        Verb::Run(_) | Verb::Plan(_) | Verb::Verify(_) | Verb::Status(_) | Verb::Diff(_) => not_yet(verb),
+        Verb::Run(_) | Verb::Plan(_) | Verb::Verify(_) | Verb::Status(_) | Verb::Diff(_) => {
+            refuse_agent_flags(global)?;
+            not_yet(verb)
+        }
         // ── until here ──
         Verb::Explain(_) | Verb::Approve(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) => not_yet(verb),
         Verb::Unhold(_) | Verb::Freeze(_) | Verb::Unfreeze(_) | Verb::History(_) | Verb::Show(_) => not_yet(verb),
@@ -55,6 +58,16 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
 
 fn not_yet(verb: &Verb) -> Result<Verdict, Failure> {
     Err(Failure::not_yet(&format!("lockmaster {}", verb.name())))
+}
+
+/// No verb can ask an agent yet; an answer from somewhere else would not be what was asked for.
+fn refuse_agent_flags(global: &Global) -> Result<(), Failure> {
+    let asked = [
+        (global.agent.is_some(), "--agent"),
+        (global.token_file.is_some(), "--token-file"),
+        (global.from == Some(Source::Agent), "--from agent"),
+    ];
+    asked.iter().find(|(asked, _)| *asked).map_or(Ok(()), |(_, flag)| Err(Failure::not_yet(flag)))
 }
 
 fn complete(shell: clap_complete::Shell, console: &Console) -> Result<Verdict, Failure> {

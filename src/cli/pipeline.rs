@@ -158,17 +158,18 @@ fn bounded(reader: impl Read) -> io::Result<String> {
 /// `signers-invalid`: without it no commit can be judged, and git's habit of going on would accept everything.
 pub fn read_signers(pipeline: &Pipeline, file: &PipelineFile) -> Result<String, Failure> {
     let path = file.directory.join(&pipeline.trust.signers_file);
-    File::open(&path).and_then(bounded).map_err(|error| {
-        let name = path.display();
+    File::open(path).and_then(bounded).map_err(|error| {
+        let name = signers_name(pipeline, file);
         let message = format!("`{name}`, the signers file of pipeline `{}`, cannot be read", pipeline.name);
         Failure::new(Code::SignersInvalid, message).because(error)
     })
 }
 
-/// What messages call the signers file.
+/// What messages call the signers file: beside the pipeline file, as that one is called.
 #[must_use]
 pub fn signers_name(pipeline: &Pipeline, file: &PipelineFile) -> String {
-    file.directory.join(&pipeline.trust.signers_file).display().to_string()
+    let beside = Path::new(&file.name).parent().unwrap_or(Path::new(""));
+    beside.join(&pipeline.trust.signers_file).display().to_string()
 }
 
 /// Why a signers file is refused, without its place.

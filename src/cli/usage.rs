@@ -78,7 +78,8 @@ fn is_verb(word: &str) -> bool {
 
 fn plain(value: &ContextValue) -> String {
     match value {
-        ContextValue::Strings(words) => words.first().cloned().unwrap_or_default(),
+        // The parser sorts by likeness, the most alike last.
+        ContextValue::Strings(words) => words.last().cloned().unwrap_or_default(),
         value => value.to_string(),
     }
 }

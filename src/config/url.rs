@@ -1,7 +1,6 @@
 //! The address of a repository, and which addresses are refused.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How a repository is reached.
@@ -128,6 +127,8 @@ fn host(authority: &str) -> Result<&str, InvalidUrl> {
     Ok(host)
 }
 
+/// `localhost`, `::1`, or an address in 127.0.0.0/8 (RFC 1122, section 3.2.1.3).
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let parts: Vec<Option<u8>> = host.split('.').map(|part| part.parse().ok()).collect();
+    host == "localhost" || host == "::1" || matches!(parts.as_slice(), [Some(127), Some(_), Some(_), Some(_)])
 }

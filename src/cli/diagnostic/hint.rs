@@ -217,3 +217,41 @@ fn of_config(code: Code, reason: &Reason) -> Option<String> {
     };
     Some(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Verbs that are not built: a hint that names one would send people to an error.
+    const NOT_BUILT: [&str; 12] = [
+        "explain", "approve", "rollback", "promote", "hold", "unhold", "freeze", "history", "show", "audit", "dora",
+        "init",
+    ];
+
+    #[test]
+    fn no_hint_names_a_verb_that_is_not_built() {
+        for code in Code::ALL {
+            let text = hint(&Reason::new(*code, "x"), &Place::default()).unwrap_or_default();
+            for verb in NOT_BUILT {
+                assert!(!text.contains(&format!("lockmaster {verb}")), "{code}: {text}");
+            }
+            assert!(
+                text.is_ascii() && !text.contains('\n') && !text.ends_with('.') || text.ends_with("..."),
+                "{code}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_hint_names_what_is_known_of_the_place() {
+        let place = Place {
+            branch: Some("env/prod".to_owned()),
+            accepted: Some("9f2c1e4a".repeat(5).parse().expect("because it is an id")),
+            ..Place::default()
+        };
+        let text = hint(&Reason::new(Code::UnsignedCommit, "x"), &place);
+        let expected = "never accepted, so it may be replaced: git rebase --force-rebase --gpg-sign 9f2c1e4 && git push \
+                        --force-with-lease origin HEAD:env/prod";
+        assert_eq!(text.as_deref(), Some(expected));
+    }
+}

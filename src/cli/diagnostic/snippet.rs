@@ -77,7 +77,7 @@ mod tests {
         for (line, expected) in [
             ("url: https://u:hunter2@h/p\n", "url: https://*********@h/p\n"),
             ("url: https://h/p@v1\n", "url: https://h/p@v1\n"),
-            ("auth: {password: hunter2}, x: 1\n", "auth: {password: ********* ** **\n"),
+            ("auth: {password: hunter2}, x: 1\n", "auth: {password: ********* ** *\n"),
             ("\"token\": abc", "\"token\": ***"),
             ("tokenFile: token", "tokenFile: token"),
             ("a\u{1b}b\u{202e}", "a?b???"),
