@@ -25,7 +25,6 @@ fn main() -> ExitCode {
     run(tests)
 }
 
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     Before,

@@ -106,8 +106,13 @@ fn unsigned(plane: &'static ControlPlane) {
     assert!(verify.stdout.contains("claimed author dana@example.com"), "{}", verify.stdout);
     assert!(verify.stdout.contains("= nothing is applied"), "{}", verify.stdout);
     assert!(verify.stdout.contains("hint: "), "{}", verify.stdout);
-    let namespaces: BTreeSet<String> =
-        stage.proxy.writes().iter().map(|call| call.path.clone()).filter(|path| !path.contains("/lockmaster-")).collect();
+    let namespaces: BTreeSet<String> = stage
+        .proxy
+        .writes()
+        .iter()
+        .map(|call| call.path.clone())
+        .filter(|path| !path.contains("/lockmaster-"))
+        .collect();
     assert_eq!(namespaces, BTreeSet::new(), "a refusal writes nothing to the target");
     assert_eq!(replicas(plane, "unsigned-dev"), json!(2));
     stage.proxy.forget();

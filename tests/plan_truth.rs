@@ -28,7 +28,8 @@ impl Dice {
 
 /// Writes a random version of the shop: every file may change, appear or go.
 fn shuffle(stage: &Stage, dice: &mut Dice) {
-    let fixture = |file: &str| std::fs::read_to_string(format!("fixtures/shop/base/{file}")).expect("because it is there");
+    let fixture =
+        |file: &str| std::fs::read_to_string(format!("fixtures/shop/base/{file}")).expect("because it is there");
     let mut web = fixture("web.yaml").replace("replicas: 2", &format!("replicas: {}", 1 + dice.roll(4)));
     web = web.replace("web:1.0", &format!("web:1.{}", dice.roll(3)));
     if dice.roll(2) == 0 {
@@ -36,10 +37,14 @@ fn shuffle(stage: &Stage, dice: &mut Dice) {
     }
     if dice.roll(2) == 0 {
         let env = "        image: registry.example/web:1.7\n        env:\n        - {name: MODE, value: fast}\n        - {name: LEVEL, value: \"3\"}";
-        web = web.split('\n').map(|line| if line.contains("image:") { env } else { line }).collect::<Vec<_>>().join("\n");
+        web =
+            web.split('\n').map(|line| if line.contains("image:") { env } else { line }).collect::<Vec<_>>().join("\n");
     }
     if dice.roll(3) == 0 {
-        web = web.replace("name: web\nspec:\n  replicas", "name: web\n  annotations: {shop.example/note: \"a: b\"}\nspec:\n  replicas");
+        web = web.replace(
+            "name: web\nspec:\n  replicas",
+            "name: web\n  annotations: {shop.example/note: \"a: b\"}\nspec:\n  replicas",
+        );
     }
     stage.write("base/web.yaml", &web);
     stage.write("base/web.conf", &format!("timeout = {}\nretries = {}\n", dice.roll(90), dice.roll(3)));
@@ -150,7 +155,8 @@ fn twenty_commits(plane: &'static ControlPlane) {
                 (None, None) => {}
             }
         }
-        let stray: Vec<_> = named.keys().filter(|key| !before.contains_key(*key) && !after.contains_key(*key)).collect();
+        let stray: Vec<_> =
+            named.keys().filter(|key| !before.contains_key(*key) && !after.contains_key(*key)).collect();
         assert!(stray.is_empty(), "round {round}: named, and neither there before nor after: {stray:?}");
     }
     assert!(compared > 40, "the rounds changed {compared} fields: too few to mean anything");
@@ -163,9 +169,15 @@ fn assert_covers(named: &BTreeSet<String>, changed: &BTreeSet<String>, context: 
         leaf.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with('['))
     };
     for leaf in changed {
-        assert!(named.iter().any(|path| below(leaf, path)), "{context}: `{leaf}` changed and no plan named it: {named:?}");
+        assert!(
+            named.iter().any(|path| below(leaf, path)),
+            "{context}: `{leaf}` changed and no plan named it: {named:?}"
+        );
     }
     for path in named {
-        assert!(changed.iter().any(|leaf| below(leaf, path)), "{context}: `{path}` was named and did not change: {changed:?}");
+        assert!(
+            changed.iter().any(|leaf| below(leaf, path)),
+            "{context}: `{path}` was named and did not change: {changed:?}"
+        );
     }
 }

@@ -6,7 +6,7 @@ use tokio::sync::Mutex;
 
 use crate::config::Environment;
 use crate::course::{self, Answer, Appended, InventoryWritten, Known, Order};
-use crate::deploylog::{self, Log, LogName, Proposal};
+use crate::deploylog::{self, Log, LogName, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::journal;
@@ -17,19 +17,23 @@ use super::judge::{self, Depth};
 use super::observe;
 use super::site::{Site, Target};
 
+/// How long stored bytes are left alone after they were last touched, however old their release is.
+const COLLECT_AFTER: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// One environment and what its orders are carried out with.
 pub(super) struct Carrier {
     pub(super) site: Arc<Site>,
     pub(super) environment: Environment,
-    /// The log as last read, to seal the next entry on; and the version of the inventory as last read.
     pub(super) desk: Mutex<Desk>,
 }
 
 /// What the carrier remembers between orders, because the course shall not know of it.
 #[derive(Default)]
 pub(super) struct Desk {
-    log: Log,
-    version: journal::Version,
+    /// The log as last read, to seal the next entry on.
+    replay: Option<Replay>,
+    /// The inventory's version as last read or written.
+    version: Option<journal::Version>,
 }
 
 impl Carrier {
@@ -69,10 +73,8 @@ impl Carrier {
     }
 
     async fn read_log(&self) -> Result<Box<Known>, Reason> {
-        let (known, version) = read_known(&self.site, &self.environment).await?;
-        let mut desk = self.desk.lock().await;
-        desk.log = known.log.clone();
-        desk.version = version;
+        let Read { known, replay, version } = read(&self.site, &self.environment).await?;
+        *self.desk.lock().await = Desk { replay, version: Some(version) };
         Ok(Box::new(known))
     }
 
@@ -88,7 +90,10 @@ impl Carrier {
         };
         let mut desk = self.desk.lock().await;
         let name = log_name(&self.site, &self.environment);
-        let sealed = deploylog::seal(&name, &desk.log, proposal, key, clock::now());
+        let Some(replay) = &mut desk.replay else {
+            return Appended::Unwritable(Reason::new(Code::Bug, "the log is written before it was read"));
+        };
+        let sealed = deploylog::seal(&name, replay.log(), proposal, key, clock::now());
         tracing::info!(
             environment = %self.environment.name, sequence = sealed.sequence, action = ?proposal.action,
             phase = ?proposal.phase, "entry"
@@ -96,11 +101,8 @@ impl Carrier {
         match target.journal.append(&self.environment.name, &sealed).await {
             journal::Appended::Ours { stored_at } => {
                 let stored = deploylog::Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at };
-                match desk.log.clone().extended(&name, &stored, &key.fingerprint()) {
-                    Ok(log) => {
-                        desk.log = log.clone();
-                        Appended::Ours(Box::new(log))
-                    }
+                match replay.add(&stored) {
+                    Ok(()) => Appended::Ours(Box::new(replay.log().clone())),
                     Err(violation) => Appended::Unknown(violation.reason),
                 }
             }
@@ -111,7 +113,7 @@ impl Carrier {
     }
 
     async fn recall(&self) -> Result<deploylog::Recalled, Reason> {
-        let standing = self.desk.lock().await.log.standing.clone();
+        let standing = self.desk.lock().await.replay.as_ref().and_then(|replay| replay.log().standing.clone());
         let nothing = || Reason::new(Code::Bug, "nothing stands that could be recalled");
         observe::recall(self.target()?, &self.environment, &standing.ok_or_else(nothing)?).await
     }
@@ -122,9 +124,12 @@ impl Carrier {
             Err(reason) => return InventoryWritten::Lost(reason),
         };
         let mut desk = self.desk.lock().await;
-        match target.journal.put_inventory(&self.environment.name, inventory, &desk.version).await {
+        let Some(version) = &desk.version else {
+            return InventoryWritten::Lost(Reason::new(Code::Bug, "the inventory is written before it was read"));
+        };
+        match target.journal.put_inventory(&self.environment.name, inventory, version).await {
             Ok(version) => {
-                desk.version = version;
+                desk.version = Some(version);
                 InventoryWritten::Ours
             }
             Err(error) => InventoryWritten::Lost(error.reason()),
@@ -168,10 +173,15 @@ impl Carrier {
     /// Stored bytes that nobody will recall are only a cost: failing to remove them stops nothing.
     async fn collect(&self, keep: &std::collections::BTreeSet<crate::name::Digest>) {
         let Ok(target) = self.target() else { return };
-        if let Err(error) = target.journal.collect(&self.environment.name, keep).await {
+        if let Err(error) = target.journal.collect(&self.environment.name, keep, idle_since()).await {
             tracing::warn!(environment = %self.environment.name, reason = %error.reason().message, "collect-failed");
         }
     }
+}
+
+/// Bytes that were stored or recalled after this time may be about to be opened by another agent.
+fn idle_since() -> jiff::Timestamp {
+    clock::now().checked_sub(COLLECT_AFTER).unwrap_or(jiff::Timestamp::MIN)
 }
 
 fn signing_key(site: &Site) -> Result<&AgentKey, Reason> {
@@ -183,27 +193,42 @@ pub(super) fn log_name(site: &Site, environment: &Environment) -> LogName {
     LogName { pipeline: site.setup.pipeline.name.clone(), environment: environment.name.clone() }
 }
 
+/// What was read of an environment's state.
+pub(super) struct Read {
+    pub(super) known: Known,
+    /// `None` where there is no key yet, and so no log.
+    replay: Option<Replay>,
+    version: journal::Version,
+}
+
 /// Reads and verifies an environment's log, and reads its inventory.
 ///
 /// # Errors
 /// Something cannot be read, or the log is violated: then nothing is done.
-pub(super) async fn read_known(
-    site: &Site,
-    environment: &Environment,
-) -> Result<(Known, journal::Version), Reason> {
+pub(super) async fn read(site: &Site, environment: &Environment) -> Result<Read, Reason> {
     let target = site.target()?;
     let stored = target.journal.stored(&environment.name).await.map_err(|error| error.reason())?;
     let (inventory, version) = target.journal.inventory(&environment.name).await.map_err(|error| error.reason())?;
     let cluster = target.cluster.uid().await.map_err(|error| error.reason())?;
-    let log = match &site.key {
-        Some(key) => deploylog::replay(&log_name(site, environment), &stored, &key.fingerprint()),
-        None if stored.is_empty() => Ok(Log::default()),
-        None => {
+    let Some(key) = &site.key else {
+        if !stored.is_empty() {
             let text = format!("`{}` has a deployment log, and the agent's key is missing", environment.name);
             return Err(Reason::new(Code::LogRegressed, text));
         }
+        let known = Known { log: Log::default(), inventory, cluster, agent_key: String::new() };
+        return Ok(Read { known, replay: None, version });
     };
-    let log = log.map_err(|violation| violation.reason)?;
-    let agent_key = site.key.as_ref().map(AgentKey::public_key).unwrap_or_default();
-    Ok((Known { log, inventory, cluster, agent_key }, version))
+    let mut replay = Replay::new(log_name(site, environment), key.fingerprint());
+    for entry in &stored {
+        replay.add(entry).map_err(|violation| violation.reason)?;
+    }
+    if replay.log().entries.last().is_none_or(|last| last.sequence < inventory.sequence) && inventory.sequence > 0 {
+        let text = format!(
+            "the deployment log of `{}` ends before entry {}, for which the inventory was written",
+            environment.name, inventory.sequence
+        );
+        return Err(Reason::new(Code::LogRegressed, text));
+    }
+    let known = Known { log: replay.log().clone(), inventory, cluster, agent_key: key.public_key() };
+    Ok(Read { known, replay: Some(replay), version })
 }

@@ -14,7 +14,7 @@ use crate::manifest::{ManifestSet, Scopes};
 use crate::name::{Class, Code, CommitId, Digest, Reason};
 use crate::plan::{Plan, Report};
 use crate::render::{self, Closing, Closure, Outputs, Rendered, Sources};
-use crate::revision::{self, FirstSeen, Fetched, JudgedCommit, Relation, Verified};
+use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
 
 use super::observe::observe;
 use super::site::Site;
@@ -293,7 +293,8 @@ async fn kustomize(site: &Site, closure: &Closure) -> Result<Outputs, Reason> {
     for part in closure.parts() {
         if let render::Part::Kustomize { path } = part {
             let missing = || {
-                let text = format!("`{path}` has a kustomization, and neither `kustomize` nor `kubectl` is in the PATH");
+                let text =
+                    format!("`{path}` has a kustomization, and neither `kustomize` nor `kubectl` is in the PATH");
                 Reason::new(Code::RenderFailed, text).at_file(path.as_str(), None, None)
             };
             let kustomize = site.kustomize.as_ref().ok_or_else(missing)?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::config::{Environment, Pipeline};
 use crate::course::Settings;
 use crate::edge::cluster::Cluster;
 use crate::edge::git::{GitError, Mirror, Remote};
-use crate::edge::journal::{self, Journal};
+use crate::edge::journal::Journal;
 use crate::edge::renderer::Kustomize;
 use crate::manifest::Fence;
 use crate::name::{Code, Reason};
@@ -44,7 +44,7 @@ pub struct Target {
 pub struct Site {
     /// What the operator gave.
     pub setup: Setup,
-    mirror: Arc<Mutex<Mirror>>,
+    mirror: Arc<Mirror>,
     /// The cluster; `None` for verbs that need none.
     pub target: Option<Target>,
     /// The kustomize program, if there is one.
@@ -64,14 +64,7 @@ impl Site {
         let name = crate::name::Digest::of(setup.remote.to_string().as_bytes()).hex();
         let folder = setup.state_dir.join("mirrors").join(&name[..16]);
         let mirror = Mirror::open(&folder, setup.remote.clone())?;
-        Ok(Site {
-            setup,
-            mirror: Arc::new(Mutex::new(mirror)),
-            target,
-            kustomize: Kustomize::find(),
-            key,
-            read_only,
-        })
+        Ok(Site { setup, mirror: Arc::new(mirror), target, kustomize: Kustomize::find(), key, read_only })
     }
 
     /// Runs one whole operation on the mirror, off the async threads.
@@ -81,14 +74,10 @@ impl Site {
     pub async fn with_mirror<T, F>(&self, work: F) -> Result<T, GitError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Mirror) -> Result<T, GitError> + Send + 'static,
+        F: FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
     {
         let mirror = Arc::clone(&self.mirror);
-        let task = tokio::task::spawn_blocking(move || {
-            let mut mirror = mirror.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut mirror)
-        });
-        match task.await {
+        match tokio::task::spawn_blocking(move || work(&mirror)).await {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
@@ -135,7 +124,7 @@ impl Site {
         Policy {
             adopt: environment.adopt,
             prune_share: environment.prune_share,
-            set_id: journal::set_id(&self.setup.pipeline.name, &environment.name, &self.setup.agent_namespace),
+            set_id: self.target.as_ref().map(|target| target.journal.set_id(&environment.name)).unwrap_or_default(),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::manifest::ManifestSet;
 use crate::name::{CommitId, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::{self, Live};
 
-use super::carry::read_known;
+use super::carry;
 use super::judge::{self, Depth, Outlook};
 use super::observe;
 use super::site::Site;
@@ -64,7 +64,7 @@ impl Objects {
 /// # Errors
 /// Something cannot be read, or the log is violated.
 pub async fn known(site: &Site, environment: &Environment) -> Result<Known, Reason> {
-    read_known(site, environment).await.map(|(known, _)| known)
+    carry::read(site, environment).await.map(|read| read.known)
 }
 
 /// What a candidate is judged against.
@@ -83,11 +83,7 @@ pub fn brief(known: &Known, tip: CommitId) -> Brief {
 ///
 /// # Errors
 /// The log cannot be read or trusted, or the cluster does not answer.
-pub async fn survey(
-    site: &Site,
-    environment: &Environment,
-    tip: Result<CommitId, Reason>,
-) -> Result<Survey, Reason> {
+pub async fn survey(site: &Site, environment: &Environment, tip: Result<CommitId, Reason>) -> Result<Survey, Reason> {
     let known = known(site, environment).await?;
     let accepted = known.log.accepted.as_ref().map(|accepted| &accepted.id);
     let outlook = match &tip {

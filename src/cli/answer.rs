@@ -2,14 +2,35 @@
 
 use serde_json::Value;
 
+use super::diagnostic::{Failure, Verdict};
+use super::output::{Console, Document};
+
 /// The result of a verb.
 pub(super) struct Answer {
-    /// For `-o json` and `-o yaml`.
-    pub(super) document: Value,
-    /// For `-o table`, without the last line's end.
+    /// The document's name, such as `plan`.
+    pub(super) name: &'static str,
+    /// The pipeline it is about.
+    pub(super) pipeline: String,
+    /// Where the facts are from.
+    pub(super) source: &'static str,
+    /// The document's own fields, for `-o json` and `-o yaml`.
+    pub(super) body: Value,
+    /// For `-o table`.
     pub(super) text: String,
     /// Something is different, refused, held or failed: exit 1.
     pub(super) finding: bool,
+}
+
+impl Answer {
+    /// Prints the answer in the form that was asked for.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub(super) fn print(&self, console: &Console) -> Result<Verdict, Failure> {
+        let document = Document::new(self.name, &self.body).of(&self.pipeline).from(self.source);
+        console.result(&document, || format!("{}\n", self.text.trim_end()))?;
+        Ok(if self.finding { Verdict::Found } else { Verdict::Good })
+    }
 }
 
 /// Lines of text in columns, two spaces apart; nothing behind the last column is padded.

@@ -58,7 +58,7 @@ impl Shown {
             if !self.fields {
                 change.fields.clear();
             }
-            document::change(&change, None)
+            document::change(&change)
         };
         self.chosen(changes).map(bare).collect()
     }
@@ -83,9 +83,9 @@ fn stage(change: &Change) -> String {
 fn field_text(field: &FieldChange) -> Vec<String> {
     let owner = field.drift.as_ref().map(|owner| {
         let time = owner.time.as_ref().map(|time| format!(" at {time}")).unwrap_or_default();
-        format!("  ({} by {}{time})", owner.operation, diagnostic::escaped(&owner.manager))
+        format!("  ({} by {}{time})", owner.operation, diagnostic::escape(&owner.manager))
     });
-    let mut lines = vec![format!("  {}{}", diagnostic::escaped(&field.path), owner.unwrap_or_default())];
+    let mut lines = vec![format!("  {}{}", diagnostic::escape(&field.path), owner.unwrap_or_default())];
     if field.secret {
         lines.push("  - (secret)".to_owned());
         lines.push("  + (secret, differs)".to_owned());
@@ -101,7 +101,7 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let text = diagnostic::escaped(&text);
+    let text = diagnostic::escape(&text);
     if text.chars().count() <= LONGEST_VALUE {
         return text;
     }

@@ -169,7 +169,12 @@ impl Word {
 #[must_use]
 pub fn message(word: Word, reason: &Reason, facts: &[String], hint: Option<&str>) -> String {
     let style = word.style();
-    let mut text = format!("{style}{}[{}]{style:#}: {}\n", word.text(), reason.code, escape(&reason.message));
+    let mut lines = reason.message.lines();
+    let first = escape(lines.next().unwrap_or_default());
+    let mut text = format!("{style}{}[{}]{style:#}: {first}\n", word.text(), reason.code);
+    for line in lines {
+        text.push_str(&format!("  {}\n", escape(line)));
+    }
     if let Some(place) = place(reason) {
         text.push_str(&format!("  = at {place}\n"));
     }

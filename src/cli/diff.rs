@@ -1,6 +1,6 @@
 //! `diff ENV`: the applied release against the live cluster.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::answer::{Answer, columns};
 use super::arguments::{self, At};
@@ -10,7 +10,6 @@ use crate::agent::observe::Ground;
 use crate::agent::site::Site;
 use crate::agent::{observe, survey};
 use crate::deploylog::StandingRelease;
-use crate::edge::clock;
 use crate::name::{Code, Reason};
 use crate::plan::{self, Change, ChangeAction};
 
@@ -43,15 +42,21 @@ pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Ans
     let drifted: Vec<Change> =
         report.changes.into_iter().filter(|change| change.action != ChangeAction::Prune).collect();
     let shown = changes::Shown { object: arguments.object.clone(), fields: !arguments.no_fields };
-    let rest = json!({
+    let body = json!({
         "environment": environment.name,
         "release": document::release(&standing),
         "reasons": [],
         "changes": shown.to_json(&drifted),
     });
-    let document: Value = document::document("diff", &site.setup.pipeline.name, clock::now(), "cluster", rest);
-    let text = text(&format!("{}/{}", site.setup.pipeline.name, environment.name), &standing, &drifted, &shown, set.manifests().len());
-    Ok(Answer { document, text, finding: !drifted.is_empty() })
+    let text = text(
+        &format!("{}/{}", site.setup.pipeline.name, environment.name),
+        &standing,
+        &drifted,
+        &shown,
+        set.manifests().len(),
+    );
+    let pipeline = site.setup.pipeline.name.to_string();
+    Ok(Answer { name: "diff", pipeline, source: "cluster", body, text, finding: !drifted.is_empty() })
 }
 
 fn text(name: &str, standing: &StandingRelease, drifted: &[Change], shown: &changes::Shown, total: usize) -> String {

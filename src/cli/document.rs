@@ -1,57 +1,23 @@
-//! The JSON documents of the verbs: only fields are added, and every one starts alike.
+//! The parts that the documents of several verbs share: only fields are added.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::diagnostic;
+use super::diagnostic::{ObjectBody, Place, ReasonBody};
 use crate::agent::judge::Outlook;
 use crate::deploylog::{EntryCommit, StandingRelease};
 use crate::gate::Gate;
-use crate::name::{ObjectKey, PipelineName, Reason};
+use crate::name::Reason;
 use crate::plan::{Change, FieldChange};
 use crate::revision::JudgedCommit;
 
-/// A document of a verb: the common head, then what the verb adds.
-pub(super) fn document(name: &str, pipeline: &PipelineName, now: Timestamp, source: &str, rest: Value) -> Value {
-    let mut document = json!({
-        "schema": format!("lockmaster.dev/{name}/v1"),
-        "pipeline": pipeline.as_str(),
-        "asOf": now.to_string(),
-        "source": source,
-    });
-    if let (Some(head), Value::Object(rest)) = (document.as_object_mut(), rest) {
-        head.extend(rest);
-    }
-    document
-}
-
 /// A reason with the hint that goes with it.
-pub(super) fn reason(reason: &Reason, place: &diagnostic::Place) -> Value {
-    json!({
-        "code": reason.code,
-        "message": reason.message,
-        "hint": diagnostic::hint(reason, place),
-        "commit": reason.commit,
-        "object": reason.object.as_ref().map(|key| object(key, None)),
-        "file": reason.file,
-        "line": reason.line,
-        "column": reason.column,
-    })
+pub(super) fn reason(reason: &Reason, place: &Place) -> Value {
+    json!(ReasonBody::new(reason, place))
 }
 
 /// Several reasons.
-pub(super) fn reasons(list: &[Reason], place: &diagnostic::Place) -> Value {
+pub(super) fn reasons(list: &[Reason], place: &Place) -> Value {
     list.iter().map(|one| reason(one, place)).collect()
-}
-
-/// An object, as `apiVersion, kind, namespace, name`; without a version the group stands alone.
-pub(super) fn object(key: &ObjectKey, api_version: Option<&str>) -> Value {
-    json!({
-        "apiVersion": api_version.unwrap_or(&key.group),
-        "kind": key.kind,
-        "namespace": key.namespace,
-        "name": key.name,
-    })
 }
 
 /// A commit of the log.
@@ -72,7 +38,7 @@ pub(super) fn release(standing: &StandingRelease) -> Value {
 }
 
 /// A new commit and what its signature says.
-pub(super) fn judged_commit(judged: &JudgedCommit, place: &diagnostic::Place) -> Value {
+pub(super) fn judged_commit(judged: &JudgedCommit, place: &Place) -> Value {
     let signer = judged.signer.as_ref().zip(judged.fingerprint.as_ref());
     json!({
         "id": judged.id,
@@ -101,10 +67,10 @@ fn gate(gate: &Gate) -> Value {
 }
 
 /// A change of a plan.
-pub(super) fn change(change: &Change, api_version: Option<&str>) -> Value {
+pub(super) fn change(change: &Change) -> Value {
     json!({
         "action": change.action,
-        "object": object(&change.object, api_version),
+        "object": ObjectBody::new(&change.object),
         "stage": change.stage,
         "wave": change.wave,
         "fields": change.fields.iter().map(field).collect::<Vec<_>>(),

@@ -3,19 +3,32 @@
 //! Standard output carries the result and nothing else; an error goes to standard error. The exit code is the
 //! [`diagnostic::Verdict`]: 0 good, 1 a finding, 2 could not do or check.
 
+mod answer;
 pub mod arguments;
+mod changes;
 pub mod diagnostic;
+mod diff;
+mod document;
 pub mod lint;
+mod message;
 pub mod output;
 pub mod pipeline;
+mod plan;
+mod revision;
+mod run;
+mod site;
+mod status;
 mod usage;
+mod verb;
+mod verify;
+mod view;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use arguments::{Arguments, Global, Source, Verb};
+use arguments::{Arguments, Global, Verb};
 use diagnostic::{Failure, Verdict, guard};
 use output::Console;
 
@@ -43,12 +56,11 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
     match verb {
         Verb::Lint(lint) => lint::run(lint, global, console),
         Verb::Completions(completions) => complete(completions.shell, console),
-        // ── plug in here: one line each, `run::run(run, global, console)` and so on ──
-        Verb::Run(_) | Verb::Plan(_) | Verb::Verify(_) | Verb::Status(_) | Verb::Diff(_) => {
-            refuse_agent_flags(global)?;
-            not_yet(verb)
-        }
-        // ── until here ──
+        Verb::Run(run) => verb::run(run, global, console),
+        Verb::Plan(plan) => verb::plan(plan, global, console),
+        Verb::Verify(verify) => verb::verify(verify, global, console),
+        Verb::Status(status) => verb::status(status, global, console),
+        Verb::Diff(diff) => verb::diff(diff, global, console),
         Verb::Explain(_) | Verb::Approve(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) => not_yet(verb),
         Verb::Unhold(_) | Verb::Freeze(_) | Verb::Unfreeze(_) | Verb::History(_) | Verb::Show(_) => not_yet(verb),
         Verb::Audit(_) | Verb::Dora(_) | Verb::Init(_) | Verb::Demo(_) | Verb::Keygen(_) => not_yet(verb),
@@ -58,16 +70,6 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
 
 fn not_yet(verb: &Verb) -> Result<Verdict, Failure> {
     Err(Failure::not_yet(&format!("lockmaster {}", verb.name())))
-}
-
-/// No verb can ask an agent yet; an answer from somewhere else would not be what was asked for.
-fn refuse_agent_flags(global: &Global) -> Result<(), Failure> {
-    let asked = [
-        (global.agent.is_some(), "--agent"),
-        (global.token_file.is_some(), "--token-file"),
-        (global.from == Some(Source::Agent), "--from agent"),
-    ];
-    asked.iter().find(|(asked, _)| *asked).map_or(Ok(()), |(_, flag)| Err(Failure::not_yet(flag)))
 }
 
 fn complete(shell: clap_complete::Shell, console: &Console) -> Result<Verdict, Failure> {

@@ -7,14 +7,14 @@ use super::arguments::{self, At, Target};
 use super::diagnostic::{self, Place};
 use super::site::{chosen, find};
 use super::verify::signed;
-use super::{changes, document, revision};
+use super::{changes, document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::observe;
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
 use crate::course::Known;
-use crate::edge::{clock, git};
+use crate::edge::git;
 use crate::manifest::ManifestSet;
 use crate::name::{Code, CommitId, Reason};
 use crate::plan::{self, Report};
@@ -45,7 +45,7 @@ struct View {
 ///
 /// # Errors
 /// Something cannot be reached; a refusal is an answer.
-pub(super) async fn plan(site: &Site, arguments: &arguments::Plan) -> Result<Answer, Reason> {
+pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) -> Result<Answer, Reason> {
     let targets = if arguments.targets.is_empty() {
         let tip = |environment: Environment| Target { environment: environment.name, at: At::Tip };
         chosen(site, &[])?.into_iter().map(tip).collect()
@@ -58,10 +58,12 @@ pub(super) async fn plan(site: &Site, arguments: &arguments::Plan) -> Result<Ans
         views.push(one(site, target).await?);
     }
     let environments: Value = views.iter().map(|view| view.to_json(&shown)).collect();
-    let rest = json!({"environments": environments});
-    let texts: Vec<String> = views.iter().map(|view| view.text(site, &shown)).collect();
+    let texts: Vec<String> = views.iter().map(|view| view.text(site, &shown, hints)).collect();
     Ok(Answer {
-        document: document::document("plan", &site.setup.pipeline.name, clock::now(), "cluster", rest),
+        name: "plan",
+        pipeline: site.setup.pipeline.name.to_string(),
+        source: "cluster",
+        body: json!({"environments": environments}),
         text: texts.join("\n\n"),
         finding: views.iter().any(View::is_finding),
     })
@@ -70,7 +72,7 @@ pub(super) async fn plan(site: &Site, arguments: &arguments::Plan) -> Result<Ans
 async fn one(site: &Site, target: &Target) -> Result<View, Reason> {
     let environment = find(site, &target.environment)?;
     let known = survey::known(site, &environment).await?;
-    let place = Place::of(site, &environment, Some(&known.log));
+    let place = message::place(site, &environment, Some(&known.log));
     let mut tip = None;
     let planned = if target.at == At::Revision(".".to_owned()) {
         working_tree(site, &environment, &known).await?
@@ -213,15 +215,17 @@ impl View {
         })
     }
 
-    fn text(&self, site: &Site, shown: &changes::Shown) -> String {
+    fn text(&self, site: &Site, shown: &changes::Shown, hints: bool) -> String {
         let mut lines = vec![self.headline(site)];
         if let Some(report) = self.report() {
             lines.extend(report_lines(report, shown));
             lines.push(format!("admission: {}", self.admission_line()));
         }
-        lines.extend(self.reasons().iter().map(|reason| diagnostic::message(reason, &self.place)));
+        let log = &self.known.log;
         let waits = self.report().map_or(&[][..], |report| &report.prune_waits);
-        lines.extend(waits.iter().map(|reason| diagnostic::message(reason, &self.place)));
+        lines.push(message::all(self.reasons(), &self.place, &self.environment, log, hints));
+        lines.push(message::all(waits, &self.place, &self.environment, log, hints));
+        lines.retain(|line| !line.is_empty());
         lines.join("\n")
     }
 
@@ -249,7 +253,7 @@ impl View {
             Planned::Impossible(_) => format!("{name}: {from} stands, nothing can be planned"),
             Planned::Commit(outlook) => {
                 let short = self.tip.as_ref().map_or("", CommitId::short);
-                let subject = diagnostic::escaped(&outlook.candidate.subject);
+                let subject = diagnostic::escape(&outlook.candidate.subject);
                 match &outlook.verdict {
                     Finding::Unchanged => {
                         format!("{name}: {from} stands, {short} \"{subject}\" changes no input")

@@ -36,7 +36,10 @@ async fn named(site: &Site, revision: &str) -> Result<CommitId, Reason> {
         return Ok(commit);
     }
     if revision == "HEAD" {
-        return Err(Reason::new(Code::RefNotFound, "`HEAD` means the clone at the working directory, and there is none"));
+        return Err(Reason::new(
+            Code::RefNotFound,
+            "`HEAD` means the clone at the working directory, and there is none",
+        ));
     }
     let name = revision.to_owned();
     site.with_mirror(move |mirror| mirror.resolve(&name)).await.map_err(|error| error.reason())

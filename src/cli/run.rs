@@ -72,7 +72,7 @@ pub(super) async fn run(site: Site, global: &Global, arguments: &arguments::Run)
         return Err(reason);
     }
     let views = status::views(&site, &arguments.environment).await?;
-    Ok(Ended::Once(status::present(&site, &views, clock::now())))
+    Ok(Ended::Once(status::present(&site, &views, clock::now(), !global.quiet)))
 }
 
 fn stuck(rest: Rest) -> Option<Reason> {
@@ -106,7 +106,9 @@ async fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), Reaso
 /// The first SIGTERM or SIGINT ends the writes in flight, the second one ends the process.
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else { return };
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return;
+    };
     for again in [false, true] {
         tokio::select! {
             _ = term.recv() => {},

@@ -77,14 +77,14 @@ fn read_key(file: &Path) -> Result<AgentKey, Reason> {
 fn setup(global: &Global, loaded: Loaded) -> Result<Setup, Reason> {
     let remote = match &global.repository {
         Some(given) => Remote { url: given.clone(), auth: None, ca_file: None },
-        None => remote(&loaded.pipeline.repository, &loaded.folder)?,
+        None => remote(&loaded.pipeline.repository, &loaded.directory)?,
     };
     Ok(Setup {
         remote,
         agent_namespace: global.agent_namespace.clone(),
         state_dir: state_dir(global)?,
         signers: loaded.signers,
-        pipeline_text: loaded.text,
+        pipeline_text: loaded.pipeline.text().to_owned(),
         pipeline: loaded.pipeline,
     })
 }
@@ -94,9 +94,12 @@ fn state_dir(global: &Global) -> Result<PathBuf, Reason> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let xdg = || set("XDG_STATE_HOME").map(|folder| folder.join("lockmaster"));
     let home = || set("HOME").map(|folder| folder.join(".local/state/lockmaster"));
-    global.state_dir.clone().or_else(xdg).or_else(home).ok_or_else(|| {
-        Reason::new(Code::Usage, "no folder for the mirror: neither `--state-dir` nor `HOME` is set")
-    })
+    global
+        .state_dir
+        .clone()
+        .or_else(xdg)
+        .or_else(home)
+        .ok_or_else(|| Reason::new(Code::Usage, "no folder for the mirror: neither `--state-dir` nor `HOME` is set"))
 }
 
 /// The repository with its credentials read; paths are relative to the file that names them.

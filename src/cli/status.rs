@@ -4,10 +4,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, columns};
-use super::diagnostic::Place;
 use super::site::chosen;
 use super::view::View;
-use super::{arguments, document};
+use super::{arguments, message};
 use crate::agent::site::Site;
 use crate::agent::{run, survey};
 use crate::edge::clock;
@@ -17,14 +16,14 @@ use crate::name::{Code, EnvironmentName, Reason};
 ///
 /// # Errors
 /// Something cannot be reached, or is not built yet.
-pub(super) async fn status(site: &Site, arguments: &arguments::Status) -> Result<Answer, Reason> {
+pub(super) async fn status(site: &Site, arguments: &arguments::Status, hints: bool) -> Result<Answer, Reason> {
     for (given, flag) in [(arguments.watch, "--watch"), (arguments.wait, "--wait")] {
         if given {
             return Err(Reason::new(Code::Usage, format!("`lockmaster status {flag}` is not supported yet")));
         }
     }
     let views = views(site, &arguments.environments).await?;
-    Ok(present(site, &views, clock::now()))
+    Ok(present(site, &views, clock::now(), hints))
 }
 
 /// Surveys the environments; one look at the repository serves all.
@@ -39,38 +38,33 @@ pub(super) async fn views(site: &Site, names: &[EnvironmentName]) -> Result<Vec<
     for environment in environments {
         let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| Err(run::missing(&environment.branch)));
         let survey = survey::survey(site, &environment, tip).await?;
-        let place = Place::of(site, &environment, Some(&survey.known.log));
+        let place = message::place(site, &environment, Some(&survey.known.log));
         views.push(View::new(environment, survey, place));
     }
     Ok(views)
 }
 
 /// The answer of `status`, and of `run --once` at its end.
-pub(super) fn present(site: &Site, views: &[View], now: Timestamp) -> Answer {
+pub(super) fn present(site: &Site, views: &[View], now: Timestamp, hints: bool) -> Answer {
     let environments: Value = views.iter().map(View::to_json).collect();
     Answer {
-        document: document::document(
-            "status",
-            &site.setup.pipeline.name,
-            now,
-            "cluster",
-            json!({"environments": environments}),
-        ),
-        text: text(site, views, now),
+        name: "status",
+        pipeline: site.setup.pipeline.name.to_string(),
+        source: "cluster",
+        body: json!({"environments": environments}),
+        text: text(site, views, now, hints),
         finding: views.iter().any(|view| view.state.is_finding()),
     }
 }
 
-fn text(site: &Site, views: &[View], now: Timestamp) -> String {
+fn text(site: &Site, views: &[View], now: Timestamp, hints: bool) -> String {
     let head = ["ENVIRONMENT", "COMMIT", "SUBJECT", "HEALTH", "OBJECTS", "DRIFT", "PROMOTION", "BEHIND", "SINCE"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(views.iter().map(|view| row(view, now)));
     let mut text = format!("{}  {}  source: cluster\n", site.setup.pipeline.name, site.setup.remote);
     text.push_str(&columns(&rows));
-    for message in views.iter().flat_map(View::messages) {
-        text.push('\n');
-        text.push_str(&message);
-    }
+    text.push('\n');
+    text.extend(views.iter().map(|view| view.messages(hints)));
     text
 }
 
@@ -80,7 +74,7 @@ fn row(view: &View, now: Timestamp) -> Vec<String> {
     vec![
         view.environment.name.to_string(),
         standing.map_or_else(dash, |standing| standing.commit.id.short().to_owned()),
-        standing.map_or_else(dash, |standing| super::diagnostic::escaped(&standing.commit.subject)),
+        standing.map_or_else(dash, |standing| super::diagnostic::escape(&standing.commit.subject)),
         view.health().to_owned(),
         view.objects().map_or_else(dash, |(well, total)| format!("{well}/{total}")),
         "unknown".to_owned(),

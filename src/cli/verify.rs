@@ -6,13 +6,13 @@ use super::answer::{Answer, counted};
 use super::arguments::{self, At, Target};
 use super::diagnostic::{self, Place};
 use super::site::find;
-use super::{document, revision};
+use super::{document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
 use crate::course::Known;
-use crate::edge::clock;
+use crate::deploylog::Log;
 use crate::name::{Code, CommitId, Reason};
 
 /// What was left out, always or because the verb was told to.
@@ -31,7 +31,7 @@ fn not_checked(depth: Depth, cluster: bool) -> Vec<&'static str> {
 ///
 /// # Errors
 /// Something cannot be reached; a refusal is an answer.
-pub(super) async fn verify(site: &Site, arguments: &arguments::Verify) -> Result<Answer, Reason> {
+pub(super) async fn verify(site: &Site, arguments: &arguments::Verify, hints: bool) -> Result<Answer, Reason> {
     let depth = if arguments.signatures_only { Depth::Signatures } else { Depth::Render };
     let mut environments = Vec::new();
     let mut texts = Vec::new();
@@ -41,12 +41,16 @@ pub(super) async fn verify(site: &Site, arguments: &arguments::Verify) -> Result
         let judged = judge_one(site, &environment, target, depth).await?;
         finding |= judged.refused();
         environments.push(judged.to_json());
-        texts.push(judged.text());
+        texts.push(judged.text(hints));
     }
-    let rest = json!({"environments": environments});
-    let name = &site.setup.pipeline.name;
-    let document = document::document("verify", name, clock::now(), source(site), rest);
-    Ok(Answer { document, text: texts.join("\n"), finding })
+    Ok(Answer {
+        name: "verify",
+        pipeline: site.setup.pipeline.name.to_string(),
+        source: source(site),
+        body: json!({"environments": environments}),
+        text: texts.join("\n"),
+        finding,
+    })
 }
 
 fn source(site: &Site) -> &'static str {
@@ -73,7 +77,7 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
         At::Tip => environment.branch.to_string(),
         _ => target.to_string(),
     };
-    let place = Place::of(site, environment, known.as_ref().map(|known| &known.log));
+    let place = message::place(site, environment, known.as_ref().map(|known| &known.log));
     let left_out = not_checked(depth, site.target.is_some());
     let found = revision::commit(site, environment, target).await;
     let tip = found.as_ref().ok().cloned();
@@ -136,19 +140,21 @@ impl Judged {
         })
     }
 
-    fn text(&self) -> String {
+    fn text(&self, hints: bool) -> String {
         if self.refused() {
-            let messages: Vec<String> =
-                self.reasons().iter().map(|reason| diagnostic::message(reason, &self.place)).collect();
-            return messages.join("\n");
+            let nothing = Log::default();
+            let log = self.known.as_ref().map_or(&nothing, |known| &known.log);
+            return message::all(self.reasons(), &self.place, &self.environment, log, hints);
         }
         let Ok(outlook) = &self.outlook else { return String::new() };
-        let subject = diagnostic::escaped(&outlook.candidate.subject);
+        let subject = diagnostic::escape(&outlook.candidate.subject);
         let short = self.tip.as_ref().map_or("", CommitId::short);
         let name = &self.environment.name;
         let mut text = match outlook.verdict {
             Finding::Unchanged => {
-                format!("accepted: `{name}` {short} \"{subject}\" changes no input of the standing release: it opens nothing")
+                format!(
+                    "accepted: `{name}` {short} \"{subject}\" changes no input of the standing release: it opens nothing"
+                )
             }
             _ => format!("accepted: `{name}` {short} \"{subject}\", {}", signed(outlook)),
         };

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::diagnostic::{self, Place};
-use super::document;
+use super::diagnostic::Place;
+use super::{document, message};
 use crate::agent::judge::Finding;
 use crate::agent::survey::Survey;
 use crate::config::Environment;
@@ -137,8 +137,8 @@ impl View {
     }
 
     /// The reasons as messages, each with its hint.
-    pub(super) fn messages(&self) -> Vec<String> {
-        self.reasons.iter().map(|reason| diagnostic::message(reason, &self.place)).collect()
+    pub(super) fn messages(&self, hints: bool) -> String {
+        message::all(&self.reasons, &self.place, &self.environment, &self.survey.known.log, hints)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -170,9 +170,8 @@ impl View {
 }
 
 fn unwell(objects: &crate::agent::survey::Objects) -> Vec<Reason> {
-    let unwell = objects.health.iter().filter(|(_, assessment)| {
-        matches!(assessment.health, Health::Failed | Health::Missing)
-    });
+    let unwell =
+        objects.health.iter().filter(|(_, assessment)| matches!(assessment.health, Health::Failed | Health::Missing));
     let reason = |(key, assessment): (&crate::name::ObjectKey, &crate::health::Assessment)| {
         Reason::new(Code::ObjectFailed, format!("`{key}`: {}", assessment.message)).at_object(key.clone())
     };

@@ -160,7 +160,12 @@ impl Course {
         let mut codes: Vec<Code> = stopped.reasons.iter().map(|reason| reason.code).collect();
         codes.sort_unstable();
         codes.dedup();
-        if known.log.last_refusal.as_ref() == Some(&(stopped.commit.id.clone(), codes)) {
+        if known.log.last_refusal.as_ref().is_some_and(|(commit, told)| {
+            let mut told = told.clone();
+            told.sort_unstable();
+            told.dedup();
+            *commit == stopped.commit.id && told == codes
+        }) {
             return None;
         }
         let action = if stopped.refused { Action::Refuse } else { Action::Wait };

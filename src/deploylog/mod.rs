@@ -22,7 +22,7 @@ pub use entry::{Action, Counts, Entry, EntryCommit, GateVerdict, Genesis, Phase,
 pub use git_object::{GitObject, ObjectKind};
 pub use inputs::Inputs;
 pub use packing::{Unreadable, unpack};
-pub use replay::replay;
+pub use replay::{Replay, replay};
 pub use seal::seal;
 
 /// Whose log it is.

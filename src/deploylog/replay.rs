@@ -19,24 +19,18 @@ use crate::signature::{GIT_NAMESPACE, verify_ssh};
 /// # Errors
 /// The first violation.
 pub fn replay(name: &LogName, stored: &[Stored], key: &Fingerprint) -> Result<Log, Violation> {
-    let mut replay = Replay { name, key, log: Log::default(), known: BTreeMap::new() };
-    for (place, entry) in (0u64..).zip(stored) {
-        if entry.sequence != place {
-            return Err(replay.violation(
-                Code::SequenceGap,
-                place,
-                format!("is missing or out of order: `{}/{}` stands in its place", name.environment, entry.sequence),
-            ));
-        }
-        let opened = replay.open(entry)?;
-        replay.log.fold(opened);
+    let mut replay = Replay::new(name.clone(), key.clone());
+    for entry in stored {
+        replay.add(entry)?;
     }
     Ok(replay.log)
 }
 
-struct Replay<'a> {
-    name: &'a LogName,
-    key: &'a Fingerprint,
+/// A log that is read entry by entry.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    name: LogName,
+    key: Fingerprint,
     log: Log,
     /// Every attached blob of the chain so far.
     known: BTreeMap<ObjectId, Digest>,
@@ -48,7 +42,35 @@ struct Opened {
     attached: BTreeMap<String, Attached>,
 }
 
-impl Replay<'_> {
+impl Replay {
+    /// A log of which nothing is read yet.
+    #[must_use]
+    pub fn new(name: LogName, key: Fingerprint) -> Self {
+        Replay { name, key, log: Log::default(), known: BTreeMap::new() }
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Verifies the next entry and takes it in.
+    ///
+    /// # Errors
+    /// The violation; then nothing was taken in.
+    pub fn add(&mut self, entry: &Stored) -> Result<(), Violation> {
+        let place = self.log.entries.last().map_or(0, |last| last.sequence + 1);
+        if entry.sequence != place {
+            let other = format!("`{}/{}`", self.name.environment, entry.sequence);
+            let what = format!("is missing or out of order: {other} stands in its place");
+            return Err(self.violation(Code::SequenceGap, place, what));
+        }
+        let opened = self.open(entry)?;
+        self.log.fold(opened);
+        Ok(())
+    }
+
     /// Verifies one entry against the log so far.
     fn open(&mut self, stored: &Stored) -> Result<Opened, Violation> {
         let damaged = |what: String| self.violation(Code::EntryHashMismatch, stored.sequence, what);
@@ -75,11 +97,7 @@ impl Replay<'_> {
         let wrong = |what: String| self.violation(Code::EntrySignatureInvalid, sequence, what);
         let key = verify_ssh(signature.as_bytes(), GIT_NAMESPACE, payload.as_bytes())
             .map_err(|e| wrong(format!("carries no good signature: {e}")))?;
-        if key == *self.key {
-            Ok(())
-        } else {
-            Err(wrong(format!("is signed by {key}, this log's key is {}", self.key)))
-        }
+        if key == self.key { Ok(()) } else { Err(wrong(format!("is signed by {key}, this log's key is {}", self.key))) }
     }
 
     /// The document is of this log, at this place, behind this predecessor.
@@ -96,7 +114,7 @@ impl Replay<'_> {
             let named = document.previous.map_or("no entry".to_owned(), |hash| hash.to_string());
             return mismatch(self.unlike_predecessor(&format!("names {named} as its predecessor")));
         }
-        if document.agent != *self.key {
+        if document.agent != self.key {
             let what = format!("names {} as its agent, not the key that signed it", document.agent);
             return Err(self.violation(Code::EntrySignatureInvalid, sequence, what));
         }

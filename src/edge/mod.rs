@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod git;
+pub mod http;
 pub mod journal;
 pub mod notify;
 pub mod renderer;

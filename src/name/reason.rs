@@ -11,7 +11,7 @@ use super::{Code, CommitId, ObjectKey};
 pub struct Reason {
     /// The stable code.
     pub code: Code,
-    /// One line that names file, object or commit.
+    /// One line that names file, object or commit; further lines list details, one each.
     pub message: String,
     /// The commit it is about.
     pub commit: Option<CommitId>,

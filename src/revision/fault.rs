@@ -137,7 +137,7 @@ fn summary(fetched: &Fetched, environment: Option<&EnvironmentName>, code: Code,
         Some(head) => format!("{new} new since the accepted head {}", head.id.short()),
         None => format!("{new} new, none accepted before"),
     };
-    let message = format!("`{}` brings {headline}, {since}: {}", fetched.reference.short(), lines.join("; "));
+    let message = format!("`{}` brings {headline}, {since}\n{}", fetched.reference.short(), lines.join("\n"));
     Reason::new(code, message).at_commit(first.commit.clone())
 }
 

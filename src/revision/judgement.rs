@@ -16,6 +16,16 @@ struct Bench<'a> {
     now: Timestamp,
 }
 
+/// What a commit says of itself, before anybody judged who signed it.
+pub(super) fn describe(raw: &RawCommit, commit: &Commit) -> JudgedCommit {
+    JudgedCommit {
+        payload_hash: Digest::of(&commit.payload(&raw.bytes)),
+        subject: commit.subject.clone(),
+        claimed_author: commit.author.email.clone(),
+        ..unread(raw)
+    }
+}
+
 pub(super) fn judge(candidate: &Candidate<'_>, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
     let bench = Bench { trust, first_seen, now };
     let mut findings = Vec::new();

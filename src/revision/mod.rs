@@ -158,6 +158,12 @@ pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Times
     }
 }
 
+/// What a commit says of itself, without a judgement of who signed it; `None` if it cannot be read as a commit.
+#[must_use]
+pub fn describe(commit: &RawCommit) -> Option<JudgedCommit> {
+    history::read(commit).ok().map(|read| judgement::describe(commit, &read))
+}
+
 /// The SHA-256 of the signed payload of a raw commit: what first-seen times are keyed by.
 ///
 /// # Errors

@@ -64,9 +64,13 @@ fn of_history(code: Code, place: &Place) -> Option<String> {
         Code::IncompleteHistory => {
             "fetch all of it: git fetch --unshallow; or name a full clone with --repository".to_owned()
         }
-        Code::RefRewound | Code::RefDiverged => format!(
-            "put it back: git push --force origin {accepted}:{branch}; to really go back, commit a revert: git revert -S \
-             {accepted} && git push"
+        Code::RefRewound => format!(
+            "put it back: git push origin {accepted}:{branch}; to really go back, commit a revert on top of it: git revert \
+             -S COMMIT"
+        ),
+        Code::RefDiverged => format!(
+            "put it back: git push --force-with-lease origin {accepted}:{branch}; then bring what is new as a merge or a \
+             rebase onto it"
         ),
         Code::RefTwin => format!(
             "the same signed content under another id; put the accepted one back: git push --force origin {accepted}:{branch}"

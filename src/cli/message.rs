@@ -1,0 +1,50 @@
+//! The messages of verbs about an environment: the reason, what it means for what stands, and the hint.
+
+use super::diagnostic::{self, Place};
+use crate::agent::site::Site;
+use crate::config::Environment;
+use crate::deploylog::Log;
+use crate::name::{Class, Reason};
+
+/// What hints may name about an environment.
+pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -> Place {
+    Place {
+        pipeline: Some(site.setup.pipeline.name.to_string()),
+        environment: Some(environment.name.to_string()),
+        branch: Some(environment.branch.short().to_owned()),
+        accepted: log.and_then(|log| log.accepted.as_ref()).map(|accepted| accepted.id.clone()),
+        namespace: environment.namespaces.first().cloned(),
+        signers_file: Some(site.setup.pipeline.trust.signers_file.display().to_string()),
+    }
+}
+
+/// One message for each reason, each line ending in a newline. What a refusal means for the cluster is said once, with
+/// the first of them.
+pub(super) fn all(reasons: &[Reason], place: &Place, environment: &Environment, log: &Log, hints: bool) -> String {
+    let mut text = String::new();
+    let mut said = false;
+    for reason in reasons {
+        let mut facts = Vec::new();
+        if !said && reason.code.class() == Class::Refused && !is_outcome(reason, log) {
+            said = true;
+            facts.push(consequence(environment, log));
+        }
+        text.push_str(&diagnostic::explained(reason, place, &facts, hints));
+    }
+    text
+}
+
+/// Whether the reason is why the standing release failed, and not why a candidate is kept out.
+fn is_outcome(reason: &Reason, log: &Log) -> bool {
+    log.standing.as_ref().is_some_and(|standing| standing.reasons.contains(reason))
+}
+
+fn consequence(environment: &Environment, log: &Log) -> String {
+    match &log.standing {
+        Some(standing) => {
+            let short = standing.commit.id.short();
+            format!("nothing is applied; {short} ({}/{}) stays", environment.name, standing.sequence)
+        }
+        None => "nothing is applied".to_owned(),
+    }
+}
