@@ -1,0 +1,106 @@
+//! How to reach the cluster.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::{Cluster, ClusterError};
+
+/// What the operator said about reaching the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// A kubeconfig file; `None`: `KUBECONFIG`, else the pod's service account, else `~/.kube/config`.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it; `None`: the current one.
+    pub context: Option<String>,
+}
+
+impl Cluster {
+    /// Makes a connection; nothing is asked of the server yet.
+    ///
+    /// # Errors
+    /// [`ClusterError::Configuration`].
+    pub async fn connect(access: &Access) -> Result<Cluster, ClusterError> {
+        Self::with_config(find(access).await?)
+    }
+
+    /// The same cluster as somebody else, such as `system:serviceaccount:shop:deployer`. What was discovered is shared.
+    ///
+    /// # Errors
+    /// [`ClusterError::Configuration`].
+    pub fn impersonating(&self, user: &str) -> Result<Cluster, ClusterError> {
+        let mut config = kube::Config::clone(&self.config);
+        config.auth_info.impersonate = Some(user.to_owned());
+        let mut cluster = Self::with_config(config)?;
+        cluster.known = Arc::clone(&self.known);
+        cluster.refreshing = Arc::clone(&self.refreshing);
+        Ok(cluster)
+    }
+
+    /// The client, for the journal's edge.
+    #[must_use]
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// The uid of the namespace `kube-system`, which names the cluster.
+    ///
+    /// # Errors
+    /// Why it could not be read.
+    pub async fn uid(&self) -> Result<String, ClusterError> {
+        let what = "`Namespace/kube-system`";
+        let answer = self.get("/api/v1/namespaces/kube-system", what).await?;
+        let uid = answer.body.pointer("/metadata/uid").and_then(serde_json::Value::as_str);
+        match uid {
+            Some(uid) if answer.is_success() => Ok(uid.to_owned()),
+            Some(_) | None => Err(answer.error(what)),
+        }
+    }
+
+    fn with_config(mut config: kube::Config) -> Result<Cluster, ClusterError> {
+        // The stock policy retries writes for minutes behind our back; the agent owns retries.
+        config.default_retry = false;
+        let agent = concat!("lockmaster/", env!("CARGO_PKG_VERSION"));
+        let user_agent: HeaderName = http::header::USER_AGENT;
+        config.headers.retain(|(name, _)| *name != user_agent);
+        config.headers.push((user_agent, HeaderValue::from_static(agent)));
+        let client = kube::Client::try_from(config.clone());
+        let client = client.map_err(|error| ClusterError::Configuration(chain(&error)))?;
+        let (known, refreshing) = (Arc::default(), Arc::default());
+        Ok(Cluster { client, config: Arc::new(config), known, refreshing })
+    }
+}
+
+async fn find(access: &Access) -> Result<kube::Config, ClusterError> {
+    let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
+    let configuration = |error: kube::config::KubeconfigError| ClusterError::Configuration(chain(&error));
+    let kubeconfig = match &access.kubeconfig {
+        Some(path) => Some(Kubeconfig::read_from(path).map_err(configuration)?),
+        None => Kubeconfig::from_env().map_err(configuration)?,
+    };
+    let kubeconfig = match kubeconfig {
+        Some(kubeconfig) => kubeconfig,
+        // A context can only be one of a file.
+        None if access.context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
+            return kube::Config::incluster().map_err(|error| ClusterError::Configuration(chain(&error)));
+        }
+        None => Kubeconfig::read().map_err(configuration)?,
+    };
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(configuration)
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text.replace('\n', " ")
+}

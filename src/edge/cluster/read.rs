@@ -1,0 +1,188 @@
+//! Live objects, read at quorum.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::{Value, json};
+
+use super::answer::Meaning;
+use super::discovery::Resource;
+use super::{Cluster, ClusterError};
+use crate::name::{GroupVersionKind, ObjectKey};
+use crate::plan::Live;
+
+/// Requests at once.
+const IN_FLIGHT: usize = 16;
+/// More objects than this of one kind and namespace are read by one list.
+const LIST_FROM: usize = 8;
+/// Objects a page of a list.
+const PAGE: usize = 500;
+/// How often a list is begun anew when its continue token expires.
+const LIST_ATTEMPTS: usize = 3;
+
+/// The objects to read of one kind and namespace.
+struct Batch {
+    kind: GroupVersionKind,
+    namespace: Option<String>,
+    keys: Vec<ObjectKey>,
+}
+
+impl Cluster {
+    /// Reads objects; each asked key is in the answer, as present or absent.
+    ///
+    /// # Errors
+    /// Why one could not be read: an object is absent only if the server said so, or if its kind is not served and
+    /// discovery of its group is whole.
+    pub async fn read(
+        &self,
+        keys: &BTreeMap<ObjectKey, GroupVersionKind>,
+    ) -> Result<BTreeMap<ObjectKey, Live>, ClusterError> {
+        let batches = stream::iter(batches(keys)).map(|batch| self.read_batch(batch));
+        let read: Vec<Vec<(ObjectKey, Live)>> = batches.buffer_unordered(IN_FLIGHT).try_collect().await?;
+        Ok(read.into_iter().flatten().collect())
+    }
+
+    /// Which of these namespaces exist and are not being deleted.
+    ///
+    /// # Errors
+    /// Why one could not be read.
+    pub async fn namespaces(&self, names: &BTreeSet<String>) -> Result<BTreeSet<String>, ClusterError> {
+        let kind = GroupVersionKind::from_manifest("v1", "Namespace");
+        let key = |name: &String| {
+            let (group, kind) = (String::new(), "Namespace".to_owned());
+            ObjectKey { group, kind, namespace: None, name: name.clone() }
+        };
+        let keys = names.iter().map(|name| (key(name), kind.clone())).collect();
+        let read = self.read(&keys).await?;
+        let standing = read.into_iter().filter_map(|(key, live)| match live {
+            Live::Present(object) if object.pointer("/metadata/deletionTimestamp").is_none() => Some(key.name),
+            Live::Present(_) | Live::Absent => None,
+        });
+        Ok(standing.collect())
+    }
+
+    async fn read_batch(&self, batch: Batch) -> Result<Vec<(ObjectKey, Live)>, ClusterError> {
+        let resource = match self.resolve(&batch.kind).await {
+            Ok(resource) => resource,
+            Err(ClusterError::KindNotFound(kind)) => {
+                self.confirm_unserved(&kind).await?;
+                return Ok(batch.keys.into_iter().map(|key| (key, Live::Absent)).collect());
+            }
+            Err(error) => return Err(error),
+        };
+        if batch.keys.len() > LIST_FROM {
+            return self.list(&resource, batch).await;
+        }
+        let mut read = Vec::with_capacity(batch.keys.len());
+        for key in batch.keys {
+            let live = self.read_one(&resource, &batch.kind, &key).await?;
+            read.push((key, live));
+        }
+        Ok(read)
+    }
+
+    async fn read_one(
+        &self,
+        resource: &Resource,
+        kind: &GroupVersionKind,
+        key: &ObjectKey,
+    ) -> Result<Live, ClusterError> {
+        let what = format!("`{key}`");
+        let answer = self.get(&resource.object(kind, key), &what).await?;
+        match answer.meaning() {
+            // The content counts, not the status alone: a portal answers 200 to everything.
+            Meaning::Success if names(&answer.body, kind, key) => Ok(Live::Present(answer.body)),
+            Meaning::NoObject | Meaning::NoNamespace => Ok(Live::Absent),
+            Meaning::NoKind => {
+                self.forget_kind(kind).await;
+                Err(answer.error(&what))
+            }
+            _ => Err(answer.error(&what)),
+        }
+    }
+
+    /// Reads a whole list; pages of a list that broke off are dropped.
+    async fn list(&self, resource: &Resource, batch: Batch) -> Result<Vec<(ObjectKey, Live)>, ClusterError> {
+        let what = format!("the list of `{}`", resource.plural);
+        let path = resource.collection(&batch.kind, batch.namespace.as_deref());
+        let mut listed = None;
+        for _ in 0..LIST_ATTEMPTS {
+            listed = self.list_once(&path, &batch, &what).await?;
+            if listed.is_some() {
+                break;
+            }
+        }
+        let expired = || ClusterError::Unreachable { what, cause: "the list expired while it was read".to_owned() };
+        let mut found = listed.ok_or_else(expired)?;
+        let live = |key: ObjectKey| {
+            let live = found.remove(&key.name).map_or(Live::Absent, Live::Present);
+            (key, live)
+        };
+        Ok(batch.keys.into_iter().map(live).collect())
+    }
+
+    /// The asked objects of a list by name; `None` if it expired while it was read.
+    async fn list_once(
+        &self,
+        path: &str,
+        batch: &Batch,
+        what: &str,
+    ) -> Result<Option<BTreeMap<String, Value>>, ClusterError> {
+        let asked: BTreeSet<&str> = batch.keys.iter().map(|key| key.name.as_str()).collect();
+        let mut found = BTreeMap::new();
+        let mut token = String::new();
+        loop {
+            let next = if token.is_empty() { String::new() } else { format!("&continue={token}") };
+            let mut answer = self.get(&format!("{path}?limit={PAGE}{next}"), what).await?;
+            if answer.meaning() == Meaning::Expired {
+                return Ok(None);
+            }
+            let is_list =
+                answer.is_success() && answer.body["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
+            let items = answer.body.get_mut("items").filter(|_| is_list).map(Value::take);
+            let Some(Value::Array(items)) = items else { return Err(answer.error(what)) };
+            for mut item in items {
+                let Some(name) = item.pointer("/metadata/name").and_then(Value::as_str) else { continue };
+                if asked.contains(name) {
+                    let name = name.to_owned();
+                    name_kind(&mut item, &batch.kind);
+                    found.insert(name, item);
+                }
+            }
+            token = answer.body.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if token.is_empty() {
+                return Ok(Some(found));
+            }
+        }
+    }
+}
+
+/// Says in an item of a list what it is, as in an object that is read alone: the server leaves that out.
+pub(super) fn name_kind(item: &mut Value, kind: &GroupVersionKind) {
+    if let Some(fields) = item.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), json!(kind.api_version()));
+        fields.insert("kind".to_owned(), json!(kind.kind));
+    }
+}
+
+fn names(object: &Value, kind: &GroupVersionKind, key: &ObjectKey) -> bool {
+    object["kind"] == kind.kind.as_str() && object["metadata"]["name"] == key.name.as_str()
+}
+
+/// One batch for each list, and one for each object that is read alone.
+fn batches(keys: &BTreeMap<ObjectKey, GroupVersionKind>) -> Vec<Batch> {
+    let mut groups: BTreeMap<(GroupVersionKind, Option<String>), Vec<ObjectKey>> = BTreeMap::new();
+    for (key, kind) in keys {
+        groups.entry((kind.clone(), key.namespace.clone())).or_default().push(key.clone());
+    }
+    let mut batches = Vec::new();
+    for ((kind, namespace), keys) in groups {
+        if keys.len() > LIST_FROM {
+            batches.push(Batch { kind, namespace, keys });
+        } else {
+            let alone = |key| Batch { kind: kind.clone(), namespace: namespace.clone(), keys: vec![key] };
+            batches.extend(keys.into_iter().map(alone));
+        }
+    }
+    batches
+}
