@@ -158,8 +158,11 @@ impl Carrier {
         match target.cluster.delete(key, &kind, member.uid.as_deref(), &self.set_id()).await {
             cluster::Deleted::Gone => course::Deleted::Gone,
             cluster::Deleted::Terminating(reason) => course::Deleted::Terminating(reason),
-            cluster::Deleted::NotOurs => course::Deleted::LeftAlone,
-            cluster::Deleted::Retry(reason) => course::Deleted::Retry(reason),
+            cluster::Deleted::NotOurs(reason) => {
+                tracing::warn!(environment = %self.environment.name, reason = %reason.message, "left-alone");
+                course::Deleted::LeftAlone
+            }
+            cluster::Deleted::Retry { reason, .. } => course::Deleted::Retry(reason),
         }
     }
 

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::config::Environment;
 use crate::course::Brief;
 use crate::deploylog::{Recalled, StandingRelease};
-use crate::manifest::ManifestSet;
+use crate::manifest::{Manifest, ManifestSet};
 use crate::name::{Code, Digest, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::{self, DryRun, Inventory, Live, Observed, Policy};
 
@@ -78,15 +78,14 @@ async fn dry_run(
     release: &ManifestSet,
     set_id: &str,
 ) -> Result<BTreeMap<ObjectKey, DryRun>, Reason> {
-    let manifests = keys.filter_map(|key| release.get(&key));
-    stream::iter(manifests)
-        .map(|manifest| async move {
-            let answer = target.cluster.dry_run(manifest, set_id).await.map_err(|error| error.reason())?;
-            Ok((manifest.key.clone(), answer))
-        })
-        .buffer_unordered(IN_FLIGHT)
-        .try_collect()
-        .await
+    let questions: Vec<_> =
+        keys.filter_map(|key| release.get(&key)).map(|manifest| dry_run_one(target, manifest, set_id)).collect();
+    stream::iter(questions).buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+async fn dry_run_one(target: &Target, manifest: &Manifest, set_id: &str) -> Result<(ObjectKey, DryRun), Reason> {
+    let answer = target.cluster.dry_run(manifest, set_id).await.map_err(|error| error.reason())?;
+    Ok((manifest.key.clone(), answer))
 }
 
 /// In which version to read each object: as the release writes it, else as it was applied.

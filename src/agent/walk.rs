@@ -142,6 +142,10 @@ impl Walk {
                     cluster::Seen::Object(key, value) => Sighting::Object(key, Box::new(value)),
                     cluster::Seen::Gone(key) => Sighting::Gone(key),
                     cluster::Seen::Synced(_) => continue,
+                    cluster::Seen::Failed(kind, reason) => {
+                        tracing::warn!(kind = %kind.kind, reason = %reason.message, "watch-failed");
+                        continue;
+                    }
                 };
                 if sightings.send(sighting).await.is_err() {
                     return;

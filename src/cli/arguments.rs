@@ -60,8 +60,8 @@ pub struct Global {
     /// Fetch nothing; judge what the mirror holds
     #[arg(long, global = true)]
     pub offline: bool,
-    /// Use this kubeconfig
-    #[arg(long, global = true, env = "KUBECONFIG", hide_env_values = true, value_name = "FILE")]
+    /// Use this kubeconfig [default: KUBECONFIG, the pod's account, ~/.kube/config]
+    #[arg(long, global = true, hide_env_values = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Use this context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME")]

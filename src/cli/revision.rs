@@ -28,9 +28,9 @@ pub(super) async fn commit(site: &Site, environment: &Environment, target: &Targ
 async fn named(site: &Site, revision: &str) -> Result<CommitId, Reason> {
     let folder = std::env::current_dir().map_err(|error| Reason::new(Code::RefNotFound, error.to_string()))?;
     let name = revision.to_owned();
-    let here = tokio::task::spawn_blocking(move || git::clone_head(&folder, &name)).await;
-    let local = here.ok().and_then(Result::ok);
-    if let Some((commit, folder)) = local {
+    let clone = folder.clone();
+    let here = tokio::task::spawn_blocking(move || git::clone_head(&clone, &name)).await;
+    if let Ok(Ok(commit)) = here {
         let id = commit.clone();
         site.with_mirror(move |mirror| mirror.take_from(&folder, &id)).await.map_err(|error| error.reason())?;
         return Ok(commit);

@@ -7,7 +7,7 @@ use super::diagnostic::{Failure, Verdict};
 use super::output::Console;
 use super::run::Ended;
 use super::site::Need;
-use super::{diff, pipeline, plan, run, site, status, verify};
+use super::{diff, pipeline, plan, site, status, verify};
 use crate::edge::git;
 
 /// The agent.
@@ -15,11 +15,11 @@ use crate::edge::git;
 /// # Errors
 /// It cannot start; with `--once`, an environment is stuck.
 pub(super) fn run(arguments: &arguments::Run, global: &Global, console: &Console) -> Result<Verdict, Failure> {
-    run::check(arguments)?;
+    super::run::check(arguments)?;
     let ended = on_runtime(global, LogLevel::Info, async {
         let loaded = pipeline::load(global)?;
         let site = site::open(global, loaded, Need::Writes, arguments.agent_key.as_deref()).await?;
-        Ok(run::run(site, global, arguments).await?)
+        Ok(super::run::run(site, global, arguments).await?)
     })?;
     match ended {
         Ended::Stopped => Ok(Verdict::Good),

@@ -49,7 +49,7 @@ pub struct Pipeline {
     pub publish: Publish,
     /// The environments; never empty.
     pub environments: Vec<Environment>,
-    digest: Digest,
+    text: String,
     mentions: Vec<Mention>,
     warnings: Vec<Finding>,
 }
@@ -58,7 +58,13 @@ impl Pipeline {
     /// The digest of its text: the whole file, or its own document where a file holds several.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        self.digest
+        Digest::of(self.text.as_bytes())
+    }
+
+    /// Its text: the whole file, or its own document where a file holds several. An entry of the deployment log keeps it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The environment of this name.

@@ -11,7 +11,7 @@ use super::{
     API_VERSION, Auth, FILE_LIMIT, Finding, Mention, Pipeline, Publish, RemoteUrl, Repository, Severity, Trust,
 };
 use super::{check, value};
-use crate::name::{Code, CommitId, Digest, PipelineName, Principal, RoleName};
+use crate::name::{Code, CommitId, PipelineName, Principal, RoleName};
 
 /// Releases that are kept to go back to, where the file says nothing.
 const KEEP: u32 = 10;
@@ -108,7 +108,7 @@ fn pipeline(
         keep: keep?,
         publish: publish?,
         environments: environments?,
-        digest: Digest::of(text[document.text.clone()].as_bytes()),
+        text: text[document.text.clone()].to_owned(),
         mentions,
         warnings: Vec::new(),
     })

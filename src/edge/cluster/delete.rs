@@ -142,6 +142,9 @@ fn judge(metadata: &Value, doomed: &Doomed<'_>) -> Option<Deleted> {
         let text = |field: &str| owner[field].as_str().unwrap_or_default();
         return foreign(&format!("`{}/{}` controls it", text("kind"), text("name")));
     }
+    if metadata["annotations"]["lockmaster.dev/prune"] == "false" {
+        return foreign("its annotation `lockmaster.dev/prune: \"false\"` asks to keep it");
+    }
     let terminating = metadata["deletionTimestamp"].is_string();
     terminating.then(|| Deleted::Terminating(blocked(doomed.key, &json!({ "metadata": metadata }))))
 }

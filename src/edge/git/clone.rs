@@ -53,6 +53,25 @@ pub fn working_tree(directory: &Path) -> Result<(Tree, BTreeMap<RepoPath, PathBu
     Ok((tree, files))
 }
 
+/// The content of a file of the working tree: of a link, its target.
+///
+/// # Errors
+/// [`GitError::Limit`] over the largest file that is read; [`GitError::Folder`]; [`GitError::NotInTree`].
+pub fn working_file(tree: &Tree, files: &BTreeMap<RepoPath, PathBuf>, path: &RepoPath) -> Result<Vec<u8>, GitError> {
+    let unknown = || GitError::NotInTree { path: path.to_string() };
+    let (entry, file) = tree.get(path).zip(files.get(path)).ok_or_else(unknown)?;
+    let limit = super::Limits::default().file_bytes;
+    if entry.size > limit {
+        let what = format!("bytes of `{path}`");
+        return Err(GitError::Limit { what, limit, found: entry.size, file: Some(path.to_string()) });
+    }
+    let wrong = |error: std::io::Error| GitError::folder(file, error);
+    match entry.kind {
+        EntryKind::Link => Ok(fs::read_link(file).map_err(wrong)?.into_os_string().into_encoded_bytes()),
+        EntryKind::File | EntryKind::Submodule => fs::read(file).map_err(wrong),
+    }
+}
+
 /// The commit that a revision names in a repository.
 pub(super) fn resolve(repository: &Repository, revision: &str) -> Result<CommitId, GitError> {
     let found = repository.revparse_single(revision).and_then(|object| object.peel_to_commit());

@@ -5,6 +5,7 @@
 //! it on a thread that may. Nothing from the remote is ever executed: no hooks, no filters, no checkout; replace
 //! refs, grafts, shallow boundaries and alternates are never honoured; objects are re-hashed whenever they are read.
 
+mod borrow;
 mod clone;
 mod connect;
 mod error;
@@ -14,7 +15,7 @@ mod mirror;
 mod place;
 mod tree;
 
-pub use clone::{clone_head, working_tree};
+pub use clone::{clone_head, working_file, working_tree};
 pub use error::GitError;
 pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};

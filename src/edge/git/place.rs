@@ -65,6 +65,15 @@ pub(super) enum Place {
 }
 
 impl Remote {
+    /// The folder, if the repository is on this machine.
+    #[must_use]
+    pub fn local(&self) -> Option<PathBuf> {
+        match self.place() {
+            Ok(Place::Local(folder)) => Some(folder),
+            _ => None,
+        }
+    }
+
     /// Reads the url and checks that the credentials fit it.
     pub(super) fn place(&self) -> Result<Place, GitError> {
         let place = read(&self.url).map_err(|found| self.refuse(found))?;
