@@ -164,7 +164,7 @@ fn drop_placeholder(client: &mut Value) {
 /// Gives every number its one form, and one that reads back as itself.
 fn settle_numbers(value: &mut Value) {
     match value {
-        Value::Number(number) if number.is_f64() => {
+        Value::Number(number) if !number.is_i64() => {
             if let Some(settled) = number.as_f64().and_then(yaml::number) {
                 *number = reread(settled);
             }

@@ -203,7 +203,8 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null | Value::Bool(_) | Value::String(_) => out.extend(value.to_string().bytes()),
         Value::Number(number) => {
-            let settled = number.as_f64().filter(|_| number.is_f64()).and_then(yaml::number);
+            // What is no i64 is a float64 to Kubernetes, however it was written.
+            let settled = number.as_f64().filter(|_| !number.is_i64()).and_then(yaml::number);
             out.extend(settled.as_ref().unwrap_or(number).to_string().bytes());
         }
         Value::Array(items) => {
@@ -232,3 +233,6 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
