@@ -161,29 +161,18 @@ fn drop_placeholder(client: &mut Value) {
     drop_if(client, "caBundle", |bundle| bundle.is_null() || matches!(bundle.as_str(), Some("" | "Cg==")));
 }
 
-/// Gives every number its one form, and one that reads back as itself.
+/// Gives every number its one form.
 fn settle_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if !number.is_i64() => {
             if let Some(settled) = number.as_f64().and_then(yaml::number) {
-                *number = reread(settled);
+                *number = settled;
             }
         }
         Value::Array(items) => items.iter_mut().for_each(settle_numbers),
         Value::Object(members) => members.values_mut().for_each(settle_numbers),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-}
-
-/// `serde_json` may read the 17th digit of a float differently than it wrote it; the stored bytes must read as themselves.
-fn reread(mut number: serde_json::Number) -> serde_json::Number {
-    for _ in 0..8 {
-        match serde_json::from_str(&number.to_string()) {
-            Ok(again) if again != number => number = again,
-            _ => break,
-        }
-    }
-    number
 }
 
 /// `stringData` into `data`, and `data` checked: the server does the same (Kubernetes, Secrets, "Working with Secrets").

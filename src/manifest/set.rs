@@ -111,8 +111,9 @@ fn order(manifest: &Manifest) -> (Stage, i32, &ObjectKey) {
 /// One line of stored bytes. Key, stage and wave are derived again, because nothing but the object is stored.
 fn stored(line: &[u8]) -> Result<Manifest, String> {
     // The parser's own message could quote a value.
-    let value: Value =
+    let mut value: Value =
         serde_json::from_slice(line).map_err(|error| format!("not JSON at column {}", error.column()))?;
+    reread_floats(&mut value, &mut number_literals(line));
     if canonical_json(&value) != line {
         return Err("not canonical".to_owned());
     }
@@ -121,6 +122,52 @@ fn stored(line: &[u8]) -> Result<Manifest, String> {
     let key = shaped.key(shaped.namespace.clone());
     let Shaped { value, kind, stage, wave, .. } = shaped;
     Ok(Manifest { key, kind, stage, wave, value: Value::Object(value), digest: Digest::of(line) })
+}
+
+/// The numbers of a JSON text, as they are written, in order.
+fn number_literals(line: &[u8]) -> impl Iterator<Item = &str> {
+    let part = |b: &u8| b.is_ascii_digit() || matches!(b, b'-' | b'+' | b'.' | b'e' | b'E');
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            let (first, after) = rest.split_first()?;
+            if *first == b'"' {
+                rest = after_string(after);
+            } else if *first == b'-' || first.is_ascii_digit() {
+                let (literal, after) = rest.split_at(rest.iter().position(|b| !part(b)).unwrap_or(rest.len()));
+                rest = after;
+                return std::str::from_utf8(literal).ok();
+            } else {
+                rest = after;
+            }
+        }
+    })
+}
+
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    loop {
+        match rest {
+            [] => return rest,
+            [b'"', after @ ..] => return after,
+            [b'\\', _, after @ ..] | [_, after @ ..] => rest = after,
+        }
+    }
+}
+
+/// Reads every float again from its literal: without its feature `float_roundtrip` `serde_json` may be one step off, and
+/// the stored bytes must read as themselves.
+fn reread_floats<'a>(value: &mut Value, literals: &mut impl Iterator<Item = &'a str>) {
+    match value {
+        Value::Number(number) => {
+            let exact = literals.next().filter(|_| number.is_f64()).and_then(|literal| literal.parse().ok());
+            if let Some(exact) = exact.and_then(serde_json::Number::from_f64) {
+                *number = exact;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| reread_floats(item, literals)),
+        Value::Object(members) => members.values_mut().for_each(|member| reread_floats(member, literals)),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }
 
 /// The scopes, and those of the kinds that the release itself defines.

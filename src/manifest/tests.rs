@@ -51,7 +51,7 @@ fn rows_34_to_36_refuse_bombs() {
 fn rows_37_to_42_refuse_what_is_no_yaml_and_say_where() {
     for (text, line, column) in [
         ("a: 1\nb: 2\na: hunter2\n", 3, 1),
-        ("a:\n\tb: hunter2\n", 2, 1),
+        ("a:\n\tb: hunter2\n", 2, 2),
         ("a: \"hunter2\0\"\n", 1, 12),
         ("a: 1\n---\nb: &b [*b]\n", 3, 8),
         ("a: .nan\n", 1, 4),

@@ -231,17 +231,12 @@ fn json_files() -> Vec<Case> {
             json!(["yes", 1, 1000, 0, 0.5, null, "\u{1f600}", "/"]),
         ),
         one("JSON with tabs", "\n\t{\n\t\t\"a\": 1\n\t}\n", json!({"a": 1})),
-        one("JSON with YAML inside", "[yes, 'a', 0644]", json!([true, "a", 420])),
-        file(
-            "two JSON values",
-            format!("{}\n{}", object("1"), object("2")).into_bytes(),
-            Expected::All(vec![json!(1), json!(2)]),
-        ),
-        file(
+        by_version(one("JSON with YAML inside", "[yes, 'a', 0644]", json!([true, "a", 420]))),
+        by_version(file(
             "JSON, then YAML",
             format!("{}\n---\n{HEAD}v: 2\n", object("1")).into_bytes(),
             Expected::All(vec![json!(1), json!(2)]),
-        ),
+        )),
         unlike_kubectl(
             file("JSON key twice", object("{\"a\": 1, \"a\": 2}").into_bytes(), Expected::Refused),
             "a key twice",
