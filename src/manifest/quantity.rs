@@ -152,7 +152,7 @@ fn round_to_nano(mantissa: i128, exponent: i32) -> Option<(i128, i32)> {
 mod tests {
     use super::canonical;
 
-    /// Written, and what a real API server (1.36) stores for it.
+    /// Written, and what the rules of apimachinery 0.36 make of it.
     const STORED: &[(&str, &str)] = &[
         ("0", "0"),
         ("0Mi", "0"),
