@@ -58,7 +58,6 @@ pub struct Admitted {
 impl Admitted {
     /// The plan.
     #[must_use]
-    pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
