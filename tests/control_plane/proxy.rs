@@ -71,6 +71,12 @@ impl Reply {
         Reply { status: code, headers: Vec::new(), body }
     }
 
+    /// A watch that tells that its resource version is too old.
+    pub(crate) fn gone_in_a_watch() -> Reply {
+        let status = Reply::status(410, "Expired", "too old resource version");
+        Reply { status: 200, headers: Vec::new(), body: json!({"type": "ERROR", "object": status.body}) }
+    }
+
     /// 429 with `Retry-After` in seconds.
     pub(crate) fn too_many(seconds: u32) -> Reply {
         let headers = vec![("retry-after", seconds.to_string())];

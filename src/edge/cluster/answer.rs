@@ -26,12 +26,18 @@ const IMMUTABLE: [&str; 8] = [
     "updates to provisioner are forbidden",
 ];
 
+/// Phrases of server-side apply that say: this object does not fit its kind.
+const UNREADABLE: [&str; 3] =
+    ["failed to create typed patch object", "failed to convert new object", "unable to convert unstructured object"];
+
 /// What came back.
 pub(super) struct Answer {
     pub(super) status: u16,
     /// From `Retry-After`, or from the `Status`.
     pub(super) retry_after: Option<Duration>,
     pub(super) body: Value,
+    /// It is about a Secret: what the server says may quote values, and is told to nobody.
+    pub(super) withheld: bool,
 }
 
 /// What an answer means.
@@ -84,8 +90,8 @@ impl Answer {
             410 => Meaning::Expired,
             422 if IMMUTABLE.iter().any(|phrase| message.contains(phrase)) => Meaning::Immutable,
             429 => Meaning::Throttled,
-            // The schema of server-side apply refuses an unknown field as an internal error.
-            500 if message.contains("failed to create typed patch object") => Meaning::Denied,
+            // Server-side apply refuses what it cannot read as an internal error.
+            500 if UNREADABLE.iter().any(|phrase| message.contains(phrase)) => Meaning::Denied,
             400..500 => Meaning::Denied,
             _ => Meaning::Broken,
         }
@@ -93,6 +99,10 @@ impl Answer {
 
     /// What the server said, in one line of bounded length.
     pub(super) fn message(&self) -> String {
+        if self.withheld {
+            let status = self.status;
+            return format!("the server answered {status}; its message is withheld because it may quote secret values");
+        }
         let text = match self.text("/message") {
             "" => self.body.as_str().unwrap_or_default(),
             text => text,
@@ -181,6 +191,7 @@ impl Cluster {
         limit: Duration,
         what: &str,
     ) -> Result<Answer, ClusterError> {
+        let withheld = request.uri_ref().is_some_and(|uri| uri.path().split('/').any(|segment| segment == "secrets"));
         let unreachable = |cause: String| ClusterError::Unreachable { what: what.to_owned(), cause };
         let request = request.body(kube::client::Body::from(body)).map_err(|error| unreachable(error.to_string()))?;
         let exchange = async {
@@ -198,7 +209,7 @@ impl Cluster {
         };
         let header = parts.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let told = body.pointer("/details/retryAfterSeconds").and_then(Value::as_u64);
-        Ok(Answer { status, retry_after: header.or(told).map(Duration::from_secs), body })
+        Ok(Answer { status, retry_after: header.or(told).map(Duration::from_secs), body, withheld })
     }
 }
 

@@ -166,14 +166,9 @@ impl Cluster {
     }
 }
 
-/// A reason out of the server's message; the server quotes values, so none of it is told about a Secret.
+/// A reason out of the server's message.
 pub(super) fn refusal(code: Code, key: &ObjectKey, verdict: &str, answer: &Answer) -> Reason {
-    let said = if key.is_core("Secret") {
-        format!("the server answered {}; its message is withheld because it may quote secret values", answer.status)
-    } else {
-        answer.message()
-    };
-    Reason::new(code, format!("`{key}` {verdict}: {said}")).at_object(key.clone())
+    Reason::new(code, format!("`{key}` {verdict}: {}", answer.message())).at_object(key.clone())
 }
 
 pub(super) fn forbidden(key: &ObjectKey, right: &str) -> Reason {

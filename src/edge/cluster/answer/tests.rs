@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn answer(status: u16, body: Value) -> Answer {
-    Answer { status, retry_after: None, body }
+    Answer { status, retry_after: None, body, withheld: false }
 }
 
 #[test]
@@ -51,6 +51,7 @@ fn every_answer_has_one_meaning() {
         (422, says("spec.replicas: Invalid value: -1"), Meaning::Denied),
         (429, says("wait"), Meaning::Throttled),
         (500, says(typed), Meaning::Denied),
+        (500, says("failed to convert new object (a/b; /v1, Kind=Secret) to proper version"), Meaning::Denied),
         (500, says("failed calling webhook"), Meaning::Broken),
         (503, json!("upstream connect error"), Meaning::Broken),
         (504, json!(null), Meaning::Broken),
@@ -66,4 +67,12 @@ fn a_message_is_one_short_line() {
     assert!(long.starts_with("two lines xxx") && long.chars().count() == MESSAGE_LIMIT, "got `{long}`");
     assert_eq!(answer(503, json!(null)).message(), "the server answered 503");
     assert_eq!(answer(503, json!("no healthy upstream\n")).message(), "no healthy upstream");
+}
+
+#[test]
+fn an_answer_about_a_secret_is_never_quoted() {
+    let body = json!({"message": "illegal value \"hunter2\""});
+    let quoting = Answer { status: 500, retry_after: None, body, withheld: true };
+    assert!(!quoting.message().contains("hunter2"));
+    assert!(!quoting.error("`Secret/login`").to_string().contains("hunter2"));
 }
