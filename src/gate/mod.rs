@@ -57,7 +57,7 @@ pub struct Admitted {
 
 impl Admitted {
     /// The plan.
-    #[must_use]
+    pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
