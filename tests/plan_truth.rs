@@ -76,6 +76,10 @@ fn live(plane: &ControlPlane, namespace: &str) -> BTreeMap<String, Value> {
                 item["metadata"].as_object_mut().expect("because an object has metadata").remove(gone);
             }
             item.as_object_mut().expect("because it is an object").remove("status");
+            // Written by the Deployment controller after the apply, not by the apply.
+            if let Some(annotations) = item["metadata"]["annotations"].as_object_mut() {
+                annotations.remove("deployment.kubernetes.io/revision");
+            }
             found.insert(format!("{kind}/{}", item["metadata"]["name"].as_str().unwrap_or_default()), item);
         }
     }
