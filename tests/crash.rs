@@ -90,7 +90,9 @@ fn one_opening_per_commit(stage: &Stage, context: &str) {
 }
 
 fn dev_only(stage: &Stage, stem: &str) {
-    stage.pipeline(&format!("  - {{name: dev, branch: env/dev, path: overlays/dev, namespace: {stem}-dev}}"));
+    stage.pipeline(&format!(
+        "  - {{name: dev, branch: env/dev, path: overlays/dev, namespace: {stem}-dev, deadline: 90s}}"
+    ));
 }
 
 /// A first release, crashed at every write in turn: each further run is killed one write later than the one before.

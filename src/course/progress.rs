@@ -201,7 +201,14 @@ impl Release {
         if bare_metadata(&value) && object.live.is_some() {
             return;
         }
-        object.live = Some(value);
+        // The answer to a write may arrive after the watch showed what became of it.
+        let newer = |live: &Value| {
+            live.pointer("/metadata/uid") == value.pointer("/metadata/uid")
+                && version(live).zip(version(&value)).is_some_and(|(known, told)| told < known)
+        };
+        if !object.live.as_ref().is_some_and(newer) {
+            object.live = Some(value);
+        }
         self.assess(key, now);
     }
 
