@@ -79,6 +79,9 @@ fn live(plane: &ControlPlane, namespace: &str) -> BTreeMap<String, Value> {
             // Written by the Deployment controller after the apply, not by the apply.
             if let Some(annotations) = item["metadata"]["annotations"].as_object_mut() {
                 annotations.remove("deployment.kubernetes.io/revision");
+                if annotations.is_empty() {
+                    item["metadata"].as_object_mut().expect("because an object has metadata").remove("annotations");
+                }
             }
             found.insert(format!("{kind}/{}", item["metadata"]["name"].as_str().unwrap_or_default()), item);
         }
