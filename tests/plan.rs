@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lockmaster::deploylog::Counts;
-use lockmaster::manifest::ManifestSet;
+use lockmaster::manifest::{Fence, ManifestSet, Scopes};
 use lockmaster::name::{Code, ObjectKey, Reason};
 use lockmaster::plan::{
     Adopt, ChangeAction, DryRun, FieldChange, Ground, Inventory, Live, Observed, PART_OF, Policy, Report, check,
@@ -60,10 +60,15 @@ fn key(object: &Value) -> ObjectKey {
     }
 }
 
-/// A release of these objects, given in order of apply.
+/// A release of these objects.
 fn release(objects: &[Value]) -> ManifestSet {
-    let lines: String = objects.iter().map(|object| format!("{object}\n")).collect();
-    ManifestSet::from_bytes(lines.as_bytes()).expect("because these are canonical lines")
+    let one = |line: &str| ManifestSet::from_bytes(line.as_bytes()).expect("because this is a canonical line");
+    let mut lines: Vec<String> = objects.iter().map(|object| format!("{object}\n")).collect();
+    lines.sort_by_key(|line| {
+        let manifest = one(line).manifests()[0].clone();
+        (manifest.stage, manifest.wave, manifest.key)
+    });
+    one(&lines.concat())
 }
 
 fn inventory(objects: &[Value]) -> Inventory {
@@ -253,10 +258,15 @@ fn what_the_release_no_longer_names_goes_in_reverse_order() {
 
 #[test]
 fn row_53_a_set_that_becomes_empty_prunes_nothing() {
-    let Ok(empty) = ManifestSet::from_bytes(b"") else { return };
-    let inventory = inventory(&[map("cart", "1")]).widened(&empty, 2);
-    let (going, waits) = prunable(&inventory, &empty, &World::new(&[]).policy);
-    assert_eq!((going, codes(&waits)), (vec![], vec![Code::EmptyRender]));
+    let fence = Fence {
+        namespaces: vec!["shop".to_owned()],
+        default_namespace: None,
+        cluster_kinds: Vec::new(),
+        agent_namespace: "lockmaster".to_owned(),
+    };
+    let reasons = ManifestSet::assemble(Vec::new(), &fence, &Scopes::built_in()).expect_err("because it is empty");
+    assert_eq!(codes(&reasons), vec![Code::EmptyRender], "there is no plan without objects");
+    assert!(ManifestSet::from_bytes(b"").is_err(), "nothing can be recalled as an empty release");
 }
 
 #[test]
