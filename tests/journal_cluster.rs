@@ -1,7 +1,11 @@
-//! The journal against a real API server: a disposable one that `LOCKMASTER_TEST_KUBECONFIG` names.
+//! The journal against a real API server.
+
+mod control_plane;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
 
+use control_plane::{ControlPlane, Test, run};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{ListParams, ObjectMeta, PostParams};
@@ -11,16 +15,30 @@ use lockmaster::edge::journal::{Appended, Journal, JournalError, Version};
 use lockmaster::name::{Digest, EnvironmentName, ObjectKey};
 use lockmaster::plan::{Inventory, Member};
 
+fn main() -> ExitCode {
+    let tests: Vec<Test> = vec![
+        ("what_is_appended_is_what_is_read", |plane| plane.block_on(what_is_appended_is_what_is_read(plane))),
+        ("more_entries_than_a_page_are_all_read_in_order", |plane| {
+            plane.block_on(more_entries_than_a_page_are_all_read_in_order(plane))
+        }),
+        ("of_many_agents_one_appends", |plane| plane.block_on(of_many_agents_one_appends(plane))),
+        ("release_bytes_are_kept_until_nobody_wants_them", |plane| {
+            plane.block_on(release_bytes_are_kept_until_nobody_wants_them(plane))
+        }),
+        ("an_inventory_is_replaced_by_whoever_read_it_last", |plane| {
+            plane.block_on(an_inventory_is_replaced_by_whoever_read_it_last(plane))
+        }),
+        ("all_agents_have_one_key", |plane| plane.block_on(all_agents_have_one_key(plane))),
+        ("row_39_a_first_seen_time_never_changes", |plane| {
+            plane.block_on(row_39_a_first_seen_time_never_changes(plane))
+        }),
+    ];
+    run(tests)
+}
+
 /// A journal in a namespace of its own.
-async fn journal(test: &str) -> (Journal, Client, String) {
-    let path = std::env::var("LOCKMASTER_TEST_KUBECONFIG").expect("because the test is asked for by name");
-    let text = std::fs::read_to_string(path).expect("because the variable names a file");
-    let kubeconfig = kube::config::Kubeconfig::from_yaml(&text).expect("because it is a kubeconfig");
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
-        .await
-        .expect("because it names a server");
-    config.default_retry = false;
-    let client = Client::try_from(config).expect("because the configuration is complete");
+async fn journal(plane: &ControlPlane, test: &str) -> (Journal, Client, String) {
+    let client = plane.admin();
     let metadata = ObjectMeta { generate_name: Some(format!("journal-{test}-")), ..ObjectMeta::default() };
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let made = namespaces
@@ -44,10 +62,8 @@ fn sealed(sequence: u64, bytes: &[u8]) -> Sealed {
     Sealed { sequence, bytes: bytes.to_vec() }
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn what_is_appended_is_what_is_read() {
-    let (journal, client, namespace) = journal("entries").await;
+async fn what_is_appended_is_what_is_read(plane: &ControlPlane) {
+    let (journal, client, namespace) = journal(plane, "entries").await;
     assert_eq!(journal.stored(&dev()).await, Ok(vec![]));
     let large = noise(1_300_000);
     for (sequence, bytes) in [(0, &b"zero"[..]), (1, &large), (2, b"two")] {
@@ -74,10 +90,8 @@ async fn what_is_appended_is_what_is_read() {
     assert!(refused.is_err(), "an entry never changes");
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn more_entries_than_a_page_are_all_read_in_order() {
-    let (journal, ..) = journal("pages").await;
+async fn more_entries_than_a_page_are_all_read_in_order(plane: &ControlPlane) {
+    let (journal, ..) = journal(plane, "pages").await;
     for sequence in 0..230 {
         assert!(matches!(journal.append(&dev(), &sealed(sequence, b"x")).await, Appended::Ours { .. }));
     }
@@ -85,10 +99,8 @@ async fn more_entries_than_a_page_are_all_read_in_order() {
     assert!(stored.iter().map(|entry| entry.sequence).eq(0..230));
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn of_many_agents_one_appends() {
-    let (journal, ..) = journal("race").await;
+async fn of_many_agents_one_appends(plane: &ControlPlane) {
+    let (journal, ..) = journal(plane, "race").await;
     let bytes: Vec<Vec<u8>> = (0u8..8).map(|agent| vec![agent; 20]).collect();
     let (environment, agents) = (dev(), &journal);
     let entries: Vec<Sealed> = bytes.iter().map(|bytes| sealed(0, bytes)).collect();
@@ -98,10 +110,8 @@ async fn of_many_agents_one_appends() {
     assert_eq!((ours, taken), (1, 7), "{answers:?}");
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn release_bytes_are_kept_until_nobody_wants_them() {
-    let (journal, client, namespace) = journal("releases").await;
+async fn release_bytes_are_kept_until_nobody_wants_them(plane: &ControlPlane) {
+    let (journal, client, namespace) = journal(plane, "releases").await;
     let (small, large) = (b"release".to_vec(), noise(1_200_000));
     let (one, two) = (Digest::of(&small), Digest::of(&large));
     for _ in 0..2 {
@@ -138,10 +148,8 @@ fn inventory(sequence: u64, count: u64) -> Inventory {
     Inventory { sequence, members: (0..count).map(|n| (key(n), member(n))).collect() }
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn an_inventory_is_replaced_by_whoever_read_it_last() {
-    let (journal, client, namespace) = journal("inventory").await;
+async fn an_inventory_is_replaced_by_whoever_read_it_last(plane: &ControlPlane) {
+    let (journal, client, namespace) = journal(plane, "inventory").await;
     assert_eq!(journal.inventory(&dev()).await, Ok((Inventory::default(), Version::ABSENT)));
     let first = journal.put_inventory(&dev(), &inventory(1, 3), &Version::ABSENT).await.expect("because there is none");
     assert_eq!(journal.inventory(&dev()).await, Ok((inventory(1, 3), first.clone())));
@@ -161,10 +169,8 @@ async fn an_inventory_is_replaced_by_whoever_read_it_last() {
     assert_eq!(annotations["applyset.kubernetes.io/additional-namespaces"], "shop");
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn all_agents_have_one_key() {
-    let (journal, ..) = journal("key").await;
+async fn all_agents_have_one_key(plane: &ControlPlane) {
+    let (journal, ..) = journal(plane, "key").await;
     assert!(journal.read_agent_key("lockmaster-agent").await.expect("because the server answers").is_none());
     let keys = futures::future::join_all((0..6).map(|_| journal.agent_key("lockmaster-agent"))).await;
     let prints: BTreeSet<String> =
@@ -174,10 +180,8 @@ async fn all_agents_have_one_key() {
     assert_eq!(read.map(|key| key.fingerprint().to_string()), prints.first().cloned());
 }
 
-#[tokio::test]
-#[ignore = "needs an API server: LOCKMASTER_TEST_KUBECONFIG"]
-async fn row_39_a_first_seen_time_never_changes() {
-    let (journal, ..) = journal("seen").await;
+async fn row_39_a_first_seen_time_never_changes(plane: &ControlPlane) {
+    let (journal, ..) = journal(plane, "seen").await;
     let time = |text: &str| text.parse::<Timestamp>().expect("because it is a timestamp");
     let (one, two) = (Digest::of(b"one"), Digest::of(b"two"));
     let first = BTreeMap::from([(one, time("2026-03-11T11:00:00Z"))]);
