@@ -148,7 +148,7 @@ fn each_object_of_a_release_gets_one_action() {
     let job = object("batch/v1", "Job/cart", json!({ "spec": { "a": 2 } }));
     let ended = ours(&with(&job, json!({ "status": { "conditions": [{ "type": "Complete", "status": "True" }] } })));
     let opted_in = with(&new, json!({ "metadata": { "annotations": { "lockmaster.dev/recreate": "true" } } }));
-    let standing = |old: &Value| World::new(&[old.clone()]);
+    let standing = |old: &Value| World::new(std::slice::from_ref(old));
     let immutable = Code::RecreateNeedsApproval;
     let table: Vec<(&str, World, Value, &str, Vec<Code>)> = vec![
         ("absent", World::new(&[]).absent(&new), new.clone(), "Create", vec![]),
@@ -317,6 +317,49 @@ fn only_what_changed_is_asked_for() {
 
 type Mutation = (&'static str, fn(&mut Report));
 
+/// Bugs that a planner could have.
+const PLANTED: &[Mutation] = &[
+    ("another release", |r| r.digest = lockmaster::name::Digest::of(b"x")),
+    ("a change left out", |r| drop(r.changes.remove(0))),
+    ("a change left out and counted", |r| {
+        r.changes.remove(0);
+        r.counts.update -= 1;
+        r.counts.unchanged += 1;
+        r.adoptions.clear();
+    }),
+    ("a change twice", |r| r.changes.push(r.changes[0].clone())),
+    ("counts", |r| r.counts.unchanged += 1),
+    ("an update called create", |r| {
+        r.changes[0].action = ChangeAction::Create;
+        (r.counts.update, r.counts.create) = (r.counts.update - 1, 1);
+    }),
+    ("an update called recreate", |r| {
+        r.changes[0].action = ChangeAction::Recreate;
+        (r.counts.update, r.counts.recreate) = (r.counts.update - 1, 1);
+    }),
+    ("a prune of a named object", |r| {
+        r.changes[0].action = ChangeAction::Prune;
+        (r.counts.update, r.counts.prune) = (r.counts.update - 1, 2);
+    }),
+    ("a prune of an unknown object", |r| {
+        let last = r.changes.len() - 1;
+        r.changes[last].object.name = "unknown".to_owned();
+    }),
+    ("a foreign object", |r| r.adoptions.clear()),
+    ("a needless adoption", |r| r.adoptions.extend([r.changes[0].object.clone()])),
+    ("a secret told", |r| {
+        for field in r.changes.iter_mut().flat_map(|change| &mut change.fields) {
+            field.to = Some("bmV3".into());
+            field.secret = false;
+        }
+    }),
+    ("a secret told and called so", |r| {
+        for field in r.changes.iter_mut().flat_map(|change| &mut change.fields) {
+            field.to = Some("bmV3".into());
+        }
+    }),
+];
+
 #[test]
 fn the_checker_rejects_every_planted_bug() {
     let (cart, gone) = (map("cart", "2"), map("gone", "1"));
@@ -333,48 +376,7 @@ fn the_checker_rejects_every_planted_bug() {
     let objects = [cart, foreign, secret("bmV3")];
     let good = world.report(&objects);
     assert_eq!(told(&good).len(), 4);
-    let mutations: &[Mutation] = &[
-        ("another release", |r| r.digest = lockmaster::name::Digest::of(b"x")),
-        ("a change left out", |r| drop(r.changes.remove(0))),
-        ("a change left out and counted", |r| {
-            r.changes.remove(0);
-            r.counts.update -= 1;
-            r.counts.unchanged += 1;
-            r.adoptions.clear();
-        }),
-        ("a change twice", |r| r.changes.push(r.changes[0].clone())),
-        ("counts", |r| r.counts.unchanged += 1),
-        ("an update called create", |r| {
-            r.changes[0].action = ChangeAction::Create;
-            (r.counts.update, r.counts.create) = (r.counts.update - 1, 1);
-        }),
-        ("an update called recreate", |r| {
-            r.changes[0].action = ChangeAction::Recreate;
-            (r.counts.update, r.counts.recreate) = (r.counts.update - 1, 1);
-        }),
-        ("a prune of a named object", |r| {
-            r.changes[0].action = ChangeAction::Prune;
-            (r.counts.update, r.counts.prune) = (r.counts.update - 1, 2);
-        }),
-        ("a prune of an unknown object", |r| {
-            let last = r.changes.len() - 1;
-            r.changes[last].object.name = "unknown".to_owned();
-        }),
-        ("a foreign object", |r| r.adoptions.clear()),
-        ("a needless adoption", |r| r.adoptions.extend([r.changes[0].object.clone()])),
-        ("a secret told", |r| {
-            for field in r.changes.iter_mut().flat_map(|change| &mut change.fields) {
-                field.to = Some("bmV3".into());
-                field.secret = false;
-            }
-        }),
-        ("a secret told and called so", |r| {
-            for field in r.changes.iter_mut().flat_map(|change| &mut change.fields) {
-                field.to = Some("bmV3".into());
-            }
-        }),
-    ];
-    for (name, mutate) in mutations {
+    for (name, mutate) in PLANTED {
         let mut bad = good.clone();
         mutate(&mut bad);
         let verdict = check(&bad, &release(&objects), &world.ground());

@@ -55,6 +55,9 @@ struct FirstSeenDocument {
     commits: Vec<(Digest, jiff::Timestamp)>,
 }
 
+/// How many commits' times are kept: as many as one judgement may have to look at (DESIGN, section 8, limits).
+const FIRST_SEEN_LIMIT: usize = 10_000;
+
 impl Journal {
     /// The id of an environment's set: what [`crate::plan::PART_OF`] labels carry (KEP-3659, "ApplySet ID").
     #[must_use]
@@ -106,7 +109,8 @@ impl Journal {
         Ok(self.first_seen_versioned(environment).await?.0)
     }
 
-    /// Adds commits to those already seen, and gives what stands then. A time once written never changes.
+    /// Adds commits to those already seen, and gives what stands then. A time once written never changes; of more than
+    /// [`FIRST_SEEN_LIMIT`] commits the longest known are forgotten, which were accepted or given up long ago.
     ///
     /// # Errors
     /// They are not written, or nobody knows.
@@ -120,6 +124,7 @@ impl Journal {
             let (stored, version) = self.first_seen_versioned(environment).await?;
             let mut merged = seen.clone();
             merged.extend(stored.iter().map(|(commit, time)| (*commit, *time)));
+            forget_oldest(&mut merged);
             if merged == stored {
                 return Ok(merged);
             }
@@ -156,6 +161,18 @@ impl Journal {
         ];
         let annotations: BTreeMap<String, String> = annotations.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
         ObjectMeta { annotations: Some(annotations), ..meta }
+    }
+}
+
+/// Keeps the commits that were seen last.
+fn forget_oldest(seen: &mut FirstSeen) {
+    let excess = seen.len().saturating_sub(FIRST_SEEN_LIMIT);
+    if excess > 0 {
+        let mut oldest: Vec<(jiff::Timestamp, Digest)> = seen.iter().map(|(commit, time)| (*time, *commit)).collect();
+        oldest.sort_unstable();
+        for (_, commit) in oldest.into_iter().take(excess) {
+            seen.remove(&commit);
+        }
     }
 }
 
@@ -199,5 +216,22 @@ async fn write(
             Err(JournalError::Lost { object: shelf.named(&name) })
         }
         Err(failure) => Err(shelf.not_written(verb, &name, failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_commits_the_longest_known_are_forgotten() {
+        let time = |second: i64| jiff::Timestamp::from_second(second).expect("because it is in range");
+        let commit = |number: usize| Digest::of(&number.to_be_bytes());
+        let mut seen: FirstSeen = (0..FIRST_SEEN_LIMIT + 2)
+            .map(|number| (commit(number), time(i64::try_from(number).expect("because it is small"))))
+            .collect();
+        forget_oldest(&mut seen);
+        assert_eq!(seen.len(), FIRST_SEEN_LIMIT);
+        assert!(!seen.contains_key(&commit(0)) && !seen.contains_key(&commit(1)) && seen.contains_key(&commit(2)));
     }
 }
