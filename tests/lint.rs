@@ -21,7 +21,7 @@ spec:
 "#;
 
 const SIGNERS: &str = "lena@example.com namespaces=\"git\" ssh-ed25519 \
-                       AAAAC3NzaC1lZDI1NTE5AAAAIJUxOlAsELn0UcYE3P8tmBzXYPlEsCZIYk07kGCwPi3q\n";
+                       AAAAC3NzaC1lZDI1NTE5AAAAIP+aPtm3ki63X/kxgoc2SQGnCXEulAIDvcunvRmPHOd4\n";
 
 struct Place(tempfile::TempDir);
 

@@ -1,5 +1,6 @@
 //! Which public keys count: the one place that says yes or no to an algorithm, for signatures and signers alike.
 
+use ed25519_dalek::VerifyingKey;
 use ssh_key::public::KeyData;
 use ssh_key::{EcdsaCurve, HashAlg, PublicKey};
 
@@ -20,7 +21,7 @@ pub(super) fn read(blob: &[u8]) -> Result<(KeyData, Fingerprint), SignatureProbl
     if key.to_bytes().ok().as_deref() != Some(blob) {
         return Err(malformed("the public key is not in canonical form"));
     }
-    refuse_by_size(key.key_data())?;
+    refuse_by_strength(key.key_data())?;
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let fingerprint = fingerprint.parse().map_err(|_| malformed("the public key has no SHA-256 fingerprint"))?;
     Ok((key.key_data().clone(), fingerprint))
@@ -46,11 +47,17 @@ fn refuse_by_name(algorithm: &str) -> Result<(), SignatureProblem> {
     }
 }
 
-fn refuse_by_size(key: &KeyData) -> Result<(), SignatureProblem> {
+fn refuse_by_strength(key: &KeyData) -> Result<(), SignatureProblem> {
     if let Some(ecdsa) = key.ecdsa()
         && !matches!(ecdsa.curve(), EcdsaCurve::NistP256 | EcdsaCurve::NistP384)
     {
         return Err(SignatureProblem::Unsupported(format!("the curve `{}`", ecdsa.curve())));
+    }
+    if let Some(ed25519) = key.ed25519() {
+        // A key of small order signs every payload alike (RFC 8032, section 8.9; ed25519-dalek, `is_weak`).
+        let point = VerifyingKey::from_bytes(&ed25519.0).map_err(|_| malformed("the public key is no curve point"))?;
+        let weak = || SignatureProblem::WeakAlgorithm("an ed25519 key of small order".to_owned());
+        return if point.is_weak() { Err(weak()) } else { Ok(()) };
     }
     let Some(rsa) = key.rsa() else { return Ok(()) };
     // `RsaPublicKey::key_size` rounds up to whole bytes, which would pass a modulus of 3065 bits.
@@ -69,4 +76,19 @@ fn refuse_by_size(key: &KeyData) -> Result<(), SignatureProblem> {
 
 fn malformed(problem: &str) -> SignatureProblem {
     SignatureProblem::Malformed(problem.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_signs_everything_alike_is_refused() {
+        // The neutral element: with it, one signature is good for every payload.
+        let mut point = [0; 32];
+        point[0] = 1;
+        let blob: Vec<u8> = [&11_u32.to_be_bytes()[..], b"ssh-ed25519", &32_u32.to_be_bytes(), &point].concat();
+        let refused = read(&blob).map(|(_, fingerprint)| fingerprint);
+        assert_eq!(refused, Err(SignatureProblem::WeakAlgorithm("an ed25519 key of small order".to_owned())));
+    }
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
+const ED25519: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP+aPtm3ki63X/kxgoc2SQGnCXEulAIDvcunvRmPHOd4";
 
 fn at(time: &str) -> Timestamp {
     time.parse().expect("because it is a timestamp")
