@@ -88,6 +88,7 @@ impl Mirror {
     pub fn open(folder: &Path, remote: Remote) -> Result<Mirror, GitError> {
         remote.place()?;
         let mirror = Mirror { folder: folder.to_owned(), remote, limits: Limits::default(), fetching: Mutex::new(()) };
+        let _alone = mirror.alone()?;
         if !mirror.is_sound() {
             mirror.make()?;
         }
@@ -145,6 +146,7 @@ impl Mirror {
     /// [`GitError::RefNotFound`] where a wanted id is no commit.
     pub fn fetch_with(&self, wanted: &[(RefName, CommitId)], progress: impl FnMut(Progress)) -> Result<(), GitError> {
         let _one_at_a_time = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = self.alone()?;
         let repository = self.repository()?;
         let odb = repository.odb().map_err(|error| GitError::folder(&self.folder, error.message()))?;
         let mut missing: Vec<&RefName> = Vec::new();
@@ -182,6 +184,19 @@ impl Mirror {
     /// Opens the repository anew: handles are not shared between threads, and see what others fetched.
     pub(super) fn repository(&self) -> Result<Repository, GitError> {
         Repository::open_bare(&self.folder).map_err(|error| GitError::folder(&self.folder, error.message()))
+    }
+
+    /// Waits until no other process fetches, tidies or makes the mirror again: each would take the other's half-written
+    /// packs for damage. It ends with the value.
+    fn alone(&self) -> Result<fs::File, GitError> {
+        let wrong = |error: std::io::Error| GitError::folder(&self.folder, error);
+        if let Some(parent) = self.folder.parent() {
+            fs::create_dir_all(parent).map_err(wrong)?;
+        }
+        let file = fs::File::options().create(true).append(true).open(self.folder.with_extension("lock"));
+        let file = file.map_err(wrong)?;
+        file.lock().map_err(wrong)?;
+        Ok(file)
     }
 
     /// Passes a result on, and remembers when it says that an object of the mirror is damaged.
