@@ -94,12 +94,10 @@ impl Carrier {
             return Appended::Unwritable(Reason::new(Code::Bug, "the log is written before it was read"));
         };
         let sealed = deploylog::seal(&name, replay.log(), proposal, key, clock::now());
-        tracing::info!(
-            environment = %self.environment.name, sequence = sealed.sequence, action = ?proposal.action,
-            phase = ?proposal.phase, "entry"
-        );
         match target.journal.append(&self.environment.name, &sealed).await {
             journal::Appended::Ours { stored_at } => {
+                self.tell(proposal, sealed.sequence);
+                self.keep(proposal).await;
                 let stored = deploylog::Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at };
                 match replay.add(&stored) {
                     Ok(()) => Appended::Ours(Box::new(replay.log().clone())),
@@ -109,6 +107,30 @@ impl Carrier {
             journal::Appended::Taken => Appended::Taken,
             journal::Appended::Unknown(reason) => Appended::Unknown(reason),
             journal::Appended::Refused(reason) => Appended::Unwritable(reason),
+        }
+    }
+
+    /// One log line for each entry.
+    fn tell(&self, proposal: &Proposal, sequence: u64) {
+        let environment = format!("{}/{}", self.site.setup.pipeline.name, self.environment.name);
+        let commit = proposal.commit.as_ref().map_or("-", |commit| commit.id.short());
+        let (action, phase) = (word(&proposal.action), word(&proposal.phase));
+        match proposal.reasons.first() {
+            None => tracing::info!(environment, sequence, action, phase, commit, "entry-written"),
+            Some(Reason { code, message, .. }) => {
+                tracing::warn!(environment, sequence, action, phase, commit, %code, reason = message, "entry-written");
+            }
+        }
+    }
+
+    /// The accepted head stays in the mirror, whatever becomes of the remote.
+    async fn keep(&self, proposal: &Proposal) {
+        let Some(commit) = proposal.commit.as_ref().filter(|_| proposal.phase == Some(deploylog::Phase::Opened)) else {
+            return;
+        };
+        let (name, id) = (format!("{}/{}", self.site.setup.pipeline.name, self.environment.name), commit.id.clone());
+        if let Err(error) = self.site.with_mirror(move |mirror| mirror.keep(&name, &id)).await {
+            tracing::warn!(environment = %self.environment.name, reason = %error, "keep-failed");
         }
     }
 
@@ -141,12 +163,20 @@ impl Carrier {
             Ok(target) => target,
             Err(reason) => return course::Applied::Denied(reason),
         };
-        match target.cluster.apply(manifest, &self.set_id(), force).await {
-            cluster::Applied::Done { object, .. } => course::Applied::Done(Box::new(object)),
+        let applied = match target.cluster.apply(manifest, &self.set_id(), force).await {
+            cluster::Applied::Done { object, .. } => return course::Applied::Done(Box::new(object)),
             cluster::Applied::Conflict(reason) => course::Applied::Conflict(reason),
             cluster::Applied::Denied(reason) => course::Applied::Denied(reason),
             cluster::Applied::Retry { reason, after } => course::Applied::Retry { reason, after },
+        };
+        if let course::Applied::Conflict(reason)
+        | course::Applied::Denied(reason)
+        | course::Applied::Retry { reason, .. } = &applied
+        {
+            let environment = &self.environment.name;
+            tracing::warn!(%environment, object = %manifest.key, code = %reason.code, reason = %reason.message, "apply-failed");
         }
+        applied
     }
 
     async fn delete(&self, key: &crate::name::ObjectKey, member: &crate::plan::Member) -> course::Deleted {
@@ -159,7 +189,8 @@ impl Carrier {
             cluster::Deleted::Gone => course::Deleted::Gone,
             cluster::Deleted::Terminating(reason) => course::Deleted::Terminating(reason),
             cluster::Deleted::NotOurs(reason) => {
-                tracing::warn!(environment = %self.environment.name, reason = %reason.message, "left-alone");
+                let environment = &self.environment.name;
+                tracing::warn!(%environment, object = %key, reason = %reason.message, "object-left-alone");
                 course::Deleted::LeftAlone
             }
             cluster::Deleted::Retry { reason, .. } => course::Deleted::Retry(reason),
@@ -185,6 +216,12 @@ impl Carrier {
 /// Bytes that were stored or recalled after this time may be about to be opened by another agent.
 fn idle_since() -> jiff::Timestamp {
     clock::now().checked_sub(COLLECT_AFTER).unwrap_or(jiff::Timestamp::MIN)
+}
+
+/// A value of a fixed list as it is written in documents; `-` where there is none.
+fn word(value: &impl serde::Serialize) -> String {
+    let text = serde_json::to_value(value).ok().and_then(|value| value.as_str().map(str::to_owned));
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 fn signing_key(site: &Site) -> Result<&AgentKey, Reason> {

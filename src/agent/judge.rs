@@ -11,7 +11,7 @@ use crate::edge::clock;
 use crate::edge::git::{GitError, Mirror};
 use crate::gate::{self, Admission, Gate};
 use crate::manifest::{ManifestSet, Scopes};
-use crate::name::{Class, Code, CommitId, Digest, Reason};
+use crate::name::{Class, Code, CommitId, Digest, EnvironmentName, Reason};
 use crate::plan::{Plan, Report};
 use crate::render::{self, Closing, Closure, Outputs, Rendered, Sources};
 use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
@@ -123,7 +123,6 @@ struct Source {
 }
 
 /// Judges a candidate of an environment.
-#[tracing::instrument(name = "judge", skip_all, fields(environment = %environment.name, commit = %brief.tip.short()))]
 pub async fn judge(site: &Site, environment: &Environment, brief: &Brief, depth: Depth) -> Outlook {
     let mut outlook = Outlook {
         relation: None,
@@ -149,7 +148,7 @@ async fn walk(
     depth: Depth,
     outlook: &mut Outlook,
 ) -> Result<Finding, Stop> {
-    let mut steps = Steps::default();
+    let mut steps = Steps { environment: environment.name.clone(), since: Instant::now() };
     let source = read_source(site, environment, brief).await?;
     outlook.relation = Some(source.fetched.relation.clone());
     let history = revision::check_history(&source.fetched);
@@ -186,19 +185,17 @@ async fn walk(
 }
 
 /// Measures the steps of the walk.
-struct Steps(Instant);
-
-impl Default for Steps {
-    fn default() -> Self {
-        Steps(Instant::now())
-    }
+struct Steps {
+    environment: EnvironmentName,
+    since: Instant,
 }
 
 impl Steps {
     fn end(&mut self, step: &str, outlook: &mut Outlook) {
-        let took = self.0.elapsed();
-        self.0 = Instant::now();
-        tracing::debug!(step, took_ms = took.as_secs_f64() * 1000.0, "step");
+        let took = self.since.elapsed();
+        self.since = Instant::now();
+        let (environment, commit) = (&self.environment, outlook.candidate.id.short());
+        tracing::debug!(%environment, commit, step, took_ms = took.as_secs_f64() * 1000.0, "step-ended");
         outlook.durations_ms.insert(step.to_owned(), u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
     }
 }
@@ -246,16 +243,19 @@ fn close(mirror: &Mirror, commit: &CommitId, sources: &Sources) -> Result<Result
 
 /// When the new commits were first seen: as journalled, and now for those never seen before.
 async fn first_seen(site: &Site, environment: &Environment, fetched: &Fetched) -> Result<FirstSeen, Reason> {
-    let now = clock::now();
     let journalled = match &site.target {
         Some(target) => target.journal.first_seen(&environment.name).await.map_err(|error| error.reason())?,
         None => FirstSeen::new(),
     };
+    // What is seen later was first seen later, also where the clock of the machine was set back in between.
+    let now = journalled.values().copied().max().map_or_else(clock::now, |latest| latest.max(clock::now()));
     let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok());
     let seen: FirstSeen = hashes.map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(now))).collect();
     let news = seen.keys().any(|hash| !journalled.contains_key(hash));
     if let Some(target) = site.target.as_ref().filter(|_| news && !site.read_only) {
-        target.journal.put_first_seen(&environment.name, &seen).await.map_err(|error| error.reason())?;
+        let standing = target.journal.put_first_seen(&environment.name, &seen).await.map_err(|error| error.reason())?;
+        // Another agent may have seen one of them first.
+        return Ok(seen.into_keys().filter_map(|hash| Some((hash, *standing.get(&hash)?))).collect());
     }
     Ok(seen)
 }

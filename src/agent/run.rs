@@ -1,19 +1,25 @@
 //! The agent of one pipeline: looks at the repository, wakes the environments, and stops cleanly.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use futures::FutureExt;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Environment;
-use crate::course::{Event, Rest};
-use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
+use crate::course::Rest;
+use crate::name::{Class, Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
 
 use super::site::Site;
-use super::walk::{Step, Walk};
+use super::walk::{Step, Tip, Walk};
+
+/// The first and the longest pause before a walk that panicked is started again.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// How the agent runs.
 pub struct Plan {
@@ -27,54 +33,120 @@ pub struct Plan {
     pub wake: mpsc::Receiver<()>,
     /// Where progress goes.
     pub shown: mpsc::UnboundedSender<Step>,
+    /// Says where the last panic happened.
+    pub panicked_at: fn() -> String,
     /// Ends the agent after the writes in flight.
     pub stop: CancellationToken,
 }
 
+/// Where an environment hears of its branch: only the newest tip counts.
+struct Inbox {
+    environment: Environment,
+    tip: watch::Sender<Option<Tip>>,
+}
+
 /// Runs the agent; returns how each environment came to rest.
-pub async fn run(site: Arc<Site>, mut plan: Plan) -> BTreeMap<EnvironmentName, Option<Rest>> {
-    let environments: Vec<Environment> = site
-        .environments()
-        .iter()
-        .filter(|environment| plan.only.as_ref().is_none_or(|only| only.contains(&environment.name)))
-        .cloned()
-        .collect();
+///
+/// An environment's trouble is its own: a walk that panics is started again, and the others go on.
+pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Option<Rest>> {
+    let Plan { once, interval, only, wake, shown, panicked_at, stop } = plan;
+    let served = |environment: &&Environment| only.as_ref().is_none_or(|only| only.contains(&environment.name));
     let mut walks = JoinSet::new();
     let mut inboxes = Vec::new();
-    for environment in environments {
-        let (inbox, tips) = mpsc::channel(16);
-        inboxes.push((environment.clone(), inbox));
-        let walk = Walk::new(Arc::clone(&site), environment.clone(), tips, plan.shown.clone());
-        let stop = plan.stop.clone();
-        let once = plan.once;
-        walks.spawn(async move { (environment.name, walk.run(once, stop).await) });
+    for environment in site.environments().iter().filter(served).cloned() {
+        let (inbox, tip) = watch::channel(None);
+        inboxes.push(Inbox { environment: environment.clone(), tip: inbox });
+        let walks_of = Supervised { site: Arc::clone(&site), environment, tip, shown: shown.clone(), panicked_at };
+        let stop = stop.clone();
+        walks.spawn(async move { (walks_of.environment.name.clone(), walks_of.run(once, stop).await) });
     }
+    let looks = looks(Arc::clone(&site), inboxes, wake, (!once).then_some(interval), panicked_at);
+    // It ends with this function: a look that hangs keeps nobody from stopping.
+    let _looks = AbortOnDropHandle::new(tokio::spawn(looks));
     let mut rests = BTreeMap::new();
-    look(&site, &inboxes).await;
-    loop {
-        tokio::select! {
-            ended = walks.join_next() => match ended {
-                Some(Ok((name, rest))) => { rests.insert(name, rest); }
-                Some(Err(failure)) => std::panic::resume_unwind(failure.into_panic()),
-                None => return rests,
-            },
-            Some(()) = plan.wake.recv(), if !plan.once => look(&site, &inboxes).await,
-            () = tokio::time::sleep(plan.interval), if !plan.once => look(&site, &inboxes).await,
+    while let Some(ended) = walks.join_next().await {
+        let (name, rest) = ended.expect("because a walk's panic is caught and nobody aborts it");
+        rests.insert(name, rest);
+    }
+    rests
+}
+
+/// One environment's walk, started again when it panics.
+struct Supervised {
+    site: Arc<Site>,
+    environment: Environment,
+    tip: watch::Receiver<Option<Tip>>,
+    shown: mpsc::UnboundedSender<Step>,
+    panicked_at: fn() -> String,
+}
+
+impl Supervised {
+    async fn run(&self, once: bool, stop: CancellationToken) -> Option<Rest> {
+        let mut pause = PAUSES.0;
+        loop {
+            let mut tip = self.tip.clone();
+            tip.mark_changed();
+            let walk = Walk::new(Arc::clone(&self.site), self.environment.clone(), tip, self.shown.clone());
+            let started = Instant::now();
+            // Nothing of a walk outlives it: the next one reads everything anew.
+            if let Ok(rest) = AssertUnwindSafe(walk.run(once, stop.clone())).catch_unwind().await {
+                return rest;
+            }
+            let place = (self.panicked_at)();
+            tracing::error!(environment = %self.environment.name, place, "walk-panicked");
+            if once {
+                let text = format!("the walk of `{}` panicked at `{place}`", self.environment.name);
+                return Some(Rest::Stuck(Reason::new(Code::Bug, text)));
+            }
+            pause = if started.elapsed() > PAUSES.1 { PAUSES.0 } else { pause };
+            tokio::select! {
+                () = stop.cancelled() => return None,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSES.1),
+            }
         }
     }
 }
 
-/// One look at the repository: one `ls-remote` is the snapshot for every environment, then one fetch of what is new.
-async fn look(site: &Site, inboxes: &[(Environment, mpsc::Sender<Event>)]) {
-    let branches: Vec<RefName> = inboxes.iter().map(|(environment, _)| environment.branch.clone()).collect();
-    let tips = tips(site, &branches).await;
-    for (environment, inbox) in inboxes {
-        let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| Err(missing(&environment.branch)));
-        if let Err(reason) = &tip {
-            tracing::warn!(environment = %environment.name, code = %reason.code, reason = %reason.message, "look");
+/// Looks at the repository, once or as often as something wakes it.
+async fn looks(
+    site: Arc<Site>,
+    inboxes: Vec<Inbox>,
+    mut wake: mpsc::Receiver<()>,
+    interval: Option<Duration>,
+    panicked_at: fn() -> String,
+) {
+    let mut said = BTreeMap::new();
+    loop {
+        let branches: Vec<RefName> = inboxes.iter().map(|inbox| inbox.environment.branch.clone()).collect();
+        let looked = AssertUnwindSafe(tips(&site, &branches)).catch_unwind().await;
+        let tips = looked.unwrap_or_else(|_panic| {
+            let reason = Reason::new(Code::Bug, format!("looking at the repository panicked at `{}`", panicked_at()));
+            branches.iter().map(|branch| (branch.clone(), Err(reason.clone()))).collect()
+        });
+        for inbox in &inboxes {
+            let branch = &inbox.environment.branch;
+            let tip = tips.get(branch).cloned().unwrap_or_else(|| Err(missing(branch)));
+            say(&inbox.environment.name, tip.as_ref().err(), &mut said);
+            inbox.tip.send_replace(Some(tip));
         }
-        // A walk that has ended hears nothing more.
-        let _ = inbox.send(Event::Tip(tip)).await;
+        let Some(interval) = interval else { return };
+        tokio::select! {
+            Some(()) = wake.recv() => {}
+            () = tokio::time::sleep(interval) => {}
+        }
+    }
+}
+
+/// Logs that a branch cannot be read when that is news, not at every look.
+fn say(environment: &EnvironmentName, reason: Option<&Reason>, said: &mut BTreeMap<EnvironmentName, Reason>) {
+    match reason {
+        Some(reason) if said.get(environment) != Some(reason) => {
+            tracing::warn!(%environment, code = %reason.code, reason = %reason.message, "look-failed");
+            said.insert(environment.clone(), reason.clone());
+        }
+        Some(_) => {}
+        None if said.remove(environment).is_some() => tracing::info!(%environment, "look-works-again"),
+        None => {}
     }
 }
 
@@ -85,21 +157,31 @@ pub fn missing(branch: &RefName) -> Reason {
 }
 
 /// The tips of branches, each fetched with its whole history, or why it could not be read.
-pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Result<CommitId, Reason>> {
+///
+/// One `ls-remote` is the snapshot for all of them, then one fetch of what is new. What is wrong with one branch is no
+/// reason against another.
+pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Tip> {
     let wanted = branches.to_vec();
     let found = site
         .with_mirror(move |mirror| {
             let refs = mirror.ls_remote()?;
-            let tips: Vec<(RefName, CommitId)> = wanted
+            let tips: BTreeMap<RefName, CommitId> = wanted
                 .iter()
                 .filter_map(|branch| refs.get(branch).map(|id: &ObjectId| (branch.clone(), CommitId(id.clone()))))
                 .collect();
-            mirror.fetch(&tips)?;
-            Ok(tips)
+            let all: Vec<(RefName, CommitId)> = tips.clone().into_iter().collect();
+            let alone = |(branch, tip): (RefName, CommitId)| {
+                let fetched = mirror.fetch(&[(branch.clone(), tip.clone())]);
+                (branch, fetched.map(|()| tip).map_err(|error| error.reason()))
+            };
+            match mirror.fetch(&all) {
+                Ok(()) => Ok(tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect()),
+                Err(error) if all.len() > 1 && error.reason().code.class() == Class::Refused => {
+                    Ok(all.into_iter().map(alone).collect())
+                }
+                Err(error) => Err(error),
+            }
         })
         .await;
-    match found {
-        Ok(tips) => tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect(),
-        Err(error) => branches.iter().map(|branch| (branch.clone(), Err(error.reason()))).collect(),
-    }
+    found.unwrap_or_else(|error| branches.iter().map(|branch| (branch.clone(), Err(error.reason()))).collect())
 }

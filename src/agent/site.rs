@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::config::{Environment, Pipeline};
 use crate::course::Settings;
@@ -40,11 +40,30 @@ pub struct Target {
     pub journal: Journal,
 }
 
+/// The mirror and what it is made again from.
+struct Cached {
+    mirror: RwLock<Mirror>,
+    folder: PathBuf,
+    remote: Remote,
+}
+
+impl Cached {
+    fn work<T>(&self, work: impl FnOnce(&Mirror) -> Result<T, GitError>) -> Result<T, GitError> {
+        let done = work(&self.mirror.read().unwrap_or_else(PoisonError::into_inner));
+        if matches!(done, Err(GitError::Corrupt { .. } | GitError::IncompleteHistory { .. })) {
+            // Opening looks for damage, and throws away what is damaged: the next look fetches it again.
+            let mut mirror = self.mirror.write().unwrap_or_else(PoisonError::into_inner);
+            *mirror = Mirror::open(&self.folder, self.remote.clone())?;
+        }
+        done
+    }
+}
+
 /// Everything that the environments of one pipeline are walked with.
 pub struct Site {
     /// What the operator gave.
     pub setup: Setup,
-    mirror: Arc<Mirror>,
+    mirror: Arc<Cached>,
     /// The cluster; `None` for verbs that need none.
     pub target: Option<Target>,
     /// The kustomize program, if there is one.
@@ -63,8 +82,9 @@ impl Site {
     pub fn new(setup: Setup, target: Option<Target>, key: Option<AgentKey>, read_only: bool) -> Result<Self, GitError> {
         let name = crate::name::Digest::of(setup.remote.to_string().as_bytes()).hex();
         let folder = setup.state_dir.join("mirrors").join(&name[..16]);
-        let mirror = Mirror::open(&folder, setup.remote.clone())?;
-        Ok(Site { setup, mirror: Arc::new(mirror), target, kustomize: Kustomize::find(), key, read_only })
+        let mirror = RwLock::new(Mirror::open(&folder, setup.remote.clone())?);
+        let mirror = Arc::new(Cached { mirror, folder, remote: setup.remote.clone() });
+        Ok(Site { setup, mirror, target, kustomize: Kustomize::find(), key, read_only })
     }
 
     /// Runs one whole operation on the mirror, off the async threads.
@@ -77,7 +97,7 @@ impl Site {
         F: FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
     {
         let mirror = Arc::clone(&self.mirror);
-        match tokio::task::spawn_blocking(move || work(&mirror)).await {
+        match tokio::task::spawn_blocking(move || mirror.work(work)).await {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }

@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::{Brief, Known, StandingBrief};
-use crate::deploylog::StandingRelease;
+use crate::deploylog::{self, StandingRelease};
 use crate::edge::clock;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::ManifestSet;
 use crate::name::{CommitId, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::{self, Live};
+use crate::plan::{self, Inventory, Live};
 
 use super::carry;
 use super::judge::{self, Depth, Outlook};
@@ -30,6 +30,16 @@ pub struct Survey {
     pub outlook: Option<Outlook>,
     /// The objects of the standing release.
     pub objects: Option<Objects>,
+}
+
+impl Survey {
+    /// Of an environment that cannot be looked at.
+    #[must_use]
+    pub fn unknown(reason: &Reason) -> Survey {
+        let log = deploylog::Log::default();
+        let known = Known { log, inventory: Inventory::default(), cluster: String::new(), agent_key: String::new() };
+        Survey { known, tip: Err(reason.clone()), outlook: None, objects: None }
+    }
 }
 
 /// The objects of the standing release as they are now.
@@ -79,12 +89,17 @@ pub fn brief(known: &Known, tip: CommitId) -> Brief {
     }
 }
 
-/// Surveys an environment.
+/// Surveys an environment. The tip must have been read after what is known: else a tip that was accepted and replaced in
+/// between looks like a rewind.
 ///
 /// # Errors
-/// The log cannot be read or trusted, or the cluster does not answer.
-pub async fn survey(site: &Site, environment: &Environment, tip: Result<CommitId, Reason>) -> Result<Survey, Reason> {
-    let known = known(site, environment).await?;
+/// The cluster does not answer, or has lost what the log names.
+pub async fn survey(
+    site: &Site,
+    environment: &Environment,
+    known: Known,
+    tip: Result<CommitId, Reason>,
+) -> Result<Survey, Reason> {
     let accepted = known.log.accepted.as_ref().map(|accepted| &accepted.id);
     let outlook = match &tip {
         Ok(commit) if accepted != Some(commit) => {

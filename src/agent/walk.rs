@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Environment;
 use crate::course::{Answer, Course, Event, Issued, Order, Progress, Rest, Sighting, Token, WakeAt};
 use crate::edge::{clock, cluster};
-use crate::name::{EnvironmentName, GroupVersionKind};
+use crate::name::{CommitId, EnvironmentName, GroupVersionKind, Reason};
 
 use super::carry::Carrier;
 use super::observe::IN_FLIGHT;
@@ -30,25 +31,29 @@ pub struct Step {
     pub progress: Option<Progress>,
 }
 
+/// The tip of a branch as the repository has it, or why it could not be read.
+pub type Tip = Result<CommitId, Reason>;
+
 /// One environment's walk.
 pub(super) struct Walk {
     carrier: Arc<Carrier>,
     course: Course,
-    tips: mpsc::Receiver<Event>,
+    tips: watch::Receiver<Option<Tip>>,
     sightings: mpsc::Sender<Sighting>,
     seen: mpsc::Receiver<Sighting>,
-    watcher: Option<AbortHandle>,
-    answers: JoinSet<(Token, Answer)>,
+    watcher: Option<AbortOnDropHandle<()>>,
+    answers: JoinSet<Option<(Token, Answer)>>,
     writes: Arc<Semaphore>,
     shown: mpsc::UnboundedSender<Step>,
     last: Option<Progress>,
+    stop: CancellationToken,
 }
 
 impl Walk {
     pub(super) fn new(
         site: Arc<Site>,
         environment: Environment,
-        tips: mpsc::Receiver<Event>,
+        tips: watch::Receiver<Option<Tip>>,
         shown: mpsc::UnboundedSender<Step>,
     ) -> Self {
         let settings = site.settings(&environment);
@@ -64,11 +69,14 @@ impl Walk {
             writes: Arc::new(Semaphore::new(IN_FLIGHT)),
             shown,
             last: None,
+            stop: CancellationToken::new(),
         }
     }
 
-    /// Walks until told to stop, or with `once` until nothing more happens by itself; a write in flight is ended first.
+    /// Walks until told to stop, or with `once` until nothing more happens by itself. A write in flight is ended first;
+    /// one that waits for its turn is not begun, and what only reads is dropped.
     pub(super) async fn run(mut self, once: bool, stop: CancellationToken) -> Option<Rest> {
+        self.stop = stop.child_token();
         let mut event = Event::Tick;
         let rest = loop {
             let (orders, wake) = self.course.step(event, clock::now());
@@ -84,9 +92,8 @@ impl Walk {
                 next = self.next(wake) => event = next,
             }
         };
-        if let Some(watcher) = self.watcher.take() {
-            watcher.abort();
-        }
+        self.stop.cancel();
+        drop(self.watcher.take());
         while self.answers.join_next().await.is_some() {}
         rest
     }
@@ -96,14 +103,15 @@ impl Walk {
             Duration::try_from(time.duration_since(clock::now())).unwrap_or(Duration::ZERO)
         });
         tokio::select! {
-            biased;
             Some(answer) = self.answers.join_next() => match answer {
-                Ok((token, answer)) => Event::Answer(token, answer),
+                Ok(Some((token, answer))) => Event::Answer(token, answer),
                 Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-                Err(_) => Event::Tick,
+                Ok(None) | Err(_) => Event::Tick,
             },
             Some(sighting) = self.seen.recv() => Event::Sighting(sighting),
-            Some(tip) = self.tips.recv() => tip,
+            Ok(()) = self.tips.changed() => {
+                self.tips.borrow_and_update().clone().map_or(Event::Tick, Event::Tip)
+            }
             () = tokio::time::sleep(sleep) => Event::Tick,
         }
     }
@@ -112,22 +120,28 @@ impl Walk {
         let Issued { token, order } = issued;
         if let Order::Watch(kinds) = order {
             self.watch(kinds);
-            self.answers.spawn(async move { (token, Answer::Done) });
+            self.answers.spawn(async move { Some((token, Answer::Done)) });
             return;
         }
         let carrier = Arc::clone(&self.carrier);
         let writes = Arc::clone(&self.writes);
-        let limited = matches!(order, Order::Apply { .. } | Order::Delete { .. });
+        let stop = self.stop.clone();
+        let turn = turn(&order);
         self.answers.spawn(async move {
-            let _permit = if limited { writes.acquire_owned().await.ok() } else { None };
-            (token, carrier.carry_out(order).await)
+            let _permit = match turn {
+                Turn::Read => return stop.run_until_cancelled(carrier.carry_out(order)).await.map(|a| (token, a)),
+                Turn::Limited => stop.run_until_cancelled(writes.acquire_owned()).await?.ok(),
+                Turn::Write => None,
+            };
+            if stop.is_cancelled() {
+                return None;
+            }
+            Some((token, carrier.carry_out(order).await))
         });
     }
 
     fn watch(&mut self, kinds: BTreeSet<GroupVersionKind>) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.abort();
-        }
+        drop(self.watcher.take());
         if kinds.is_empty() {
             return;
         }
@@ -143,7 +157,8 @@ impl Walk {
                     cluster::Seen::Gone(key) => Sighting::Gone(key),
                     cluster::Seen::Synced(_) => continue,
                     cluster::Seen::Failed(kind, reason) => {
-                        tracing::warn!(kind = %kind.kind, reason = %reason.message, "watch-failed");
+                        let environment = &carrier.environment.name;
+                        tracing::warn!(%environment, kind = %kind.kind, code = %reason.code, reason = %reason.message, "watch-failed");
                         continue;
                     }
                 };
@@ -152,7 +167,7 @@ impl Walk {
                 }
             }
         });
-        self.watcher = Some(task.abort_handle());
+        self.watcher = Some(AbortOnDropHandle::new(task));
     }
 
     fn show(&mut self) {
@@ -162,5 +177,23 @@ impl Walk {
             // Nobody may be looking.
             let _ = self.shown.send(Step { environment: self.carrier.environment.name.clone(), progress });
         }
+    }
+}
+
+/// How an order is carried out when the agent is told to stop.
+enum Turn {
+    /// Dropped at once: it changes nothing that lasts.
+    Read,
+    /// Ended, if it has begun.
+    Write,
+    /// The same, with a limit on how many are in flight.
+    Limited,
+}
+
+fn turn(order: &Order) -> Turn {
+    match order {
+        Order::ReadLog | Order::Judge(_) | Order::Recall | Order::Confirm(_) | Order::Watch(_) => Turn::Read,
+        Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
+        Order::Apply { .. } | Order::Delete { .. } => Turn::Limited,
     }
 }

@@ -1,5 +1,7 @@
 //! What a verb answers: one result, as text for people and as a document for scripts, and whether it is a finding.
 
+use std::io::IsTerminal;
+
 use serde_json::Value;
 
 use super::diagnostic::{Failure, Verdict};
@@ -17,8 +19,8 @@ pub(super) struct Answer {
     pub(super) body: Value,
     /// For `-o table`.
     pub(super) text: String,
-    /// Something is different, refused, held or failed: exit 1.
-    pub(super) finding: bool,
+    /// How it ended: something different, refused, held or failed is found; something that could not be looked at failed.
+    pub(super) verdict: Verdict,
 }
 
 impl Answer {
@@ -29,7 +31,7 @@ impl Answer {
     pub(super) fn print(&self, console: &Console) -> Result<Verdict, Failure> {
         let document = Document::new(self.name, &self.body).of(&self.pipeline).from(self.source);
         console.result(&document, || format!("{}\n", self.text.trim_end()))?;
-        Ok(if self.finding { Verdict::Found } else { Verdict::Good })
+        Ok(self.verdict)
     }
 }
 
@@ -50,6 +52,38 @@ pub(super) fn columns(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The rows with the cells of one column cut, so that lines fit a terminal; nothing is cut where standard output is none.
+pub(super) fn fitted(mut rows: Vec<Vec<String>>, column: usize) -> Vec<Vec<String>> {
+    let Some(width) = terminal_width() else { return rows };
+    let length = |line: &str| line.chars().count();
+    let longest = columns(&rows).lines().map(length).max().unwrap_or(0);
+    let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| length(cell)).max().unwrap_or(0);
+    let room = cells.saturating_sub(longest.saturating_sub(width)).max(SHORTEST);
+    for cell in rows.iter_mut().filter_map(|row| row.get_mut(column)) {
+        *cell = cut(cell, room);
+    }
+    rows
+}
+
+/// What stays of a subject however narrow the terminal is.
+const SHORTEST: usize = 12;
+
+fn cut(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room.saturating_sub(3)).chain("...".chars()).collect()
+}
+
+fn terminal_width() -> Option<usize> {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(&stdout).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// A count and its noun: `1 commit`, `3 commits`.
 pub(super) fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
@@ -58,6 +92,12 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_is_cut_to_its_room_and_says_so() {
+        assert_eq!(cut("cart: rounding", 14), "cart: rounding");
+        assert_eq!(cut("cart: rounding", 12), "cart: rou...");
+    }
 
     #[test]
     fn columns_are_two_spaces_apart_and_the_last_is_not_padded() {

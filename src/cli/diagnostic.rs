@@ -248,8 +248,8 @@ pub struct ReasonBody {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectBody {
-    /// Known for the core group only: a key has no version.
-    api_version: Option<&'static str>,
+    /// Of the core group it is always known; of others where the manifest is at hand.
+    api_version: Option<String>,
     group: String,
     kind: String,
     namespace: Option<String>,
@@ -261,7 +261,14 @@ impl ObjectBody {
     #[must_use]
     pub fn new(key: &ObjectKey) -> Self {
         let ObjectKey { group, kind, namespace, name } = key.clone();
-        ObjectBody { api_version: group.is_empty().then_some("v1"), group, kind, namespace, name }
+        ObjectBody { api_version: group.is_empty().then(|| "v1".to_owned()), group, kind, namespace, name }
+    }
+
+    /// The same object, written in this version.
+    #[must_use]
+    pub fn written_in(mut self, api_version: &str) -> Self {
+        self.api_version = Some(api_version.to_owned()).filter(|version| !version.is_empty()).or(self.api_version);
+        self
     }
 }
 
@@ -295,6 +302,13 @@ impl FindingBody {
     }
 }
 
+/// Where the last panic happened, once.
+#[must_use]
+pub fn panicked_at() -> String {
+    let place = PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner).take();
+    place.unwrap_or_else(|| "an unknown place".to_owned())
+}
+
 static PANICKED_AT: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps a panic from printing its message, which may hold anything, and remembers where it happened.
@@ -312,8 +326,7 @@ pub fn quiet_panics() {
 pub fn guard<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     // Nothing that `work` touched is used after a panic but to print the failure.
     std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let place = PANICKED_AT.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let place = place.unwrap_or_else(|| "an unknown place".to_owned());
+        let place = panicked_at();
         let failure = Failure::new(Code::Bug, format!("lockmaster panicked at `{place}`, version {}", version()));
         // Only a literal is shown: a formatted message may quote a secret.
         Err(match payload.downcast_ref::<&'static str>() {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::answer::{Answer, columns};
 use super::arguments::{self, At};
+use super::diagnostic::Verdict;
 use super::site::find;
 use super::{changes, document};
 use crate::agent::observe::Ground;
@@ -31,7 +32,8 @@ pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Ans
     let environment = find(site, &arguments.a.environment)?;
     let known = survey::known(site, &environment).await?;
     let Some(standing) = known.log.standing.clone() else {
-        return Err(Reason::new(Code::PathNotFound, format!("nothing stands in `{}` yet", environment.name)));
+        let text = format!("`{0}` has no release to compare with: nothing was opened in `{0}` yet", environment.name);
+        return Err(Reason::new(Code::Usage, text));
     };
     let set = survey::standing_set(site, &environment, &standing).await?;
     let mut brief = survey::brief(&known, standing.commit.id.clone());
@@ -56,11 +58,14 @@ pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Ans
         set.manifests().len(),
     );
     let pipeline = site.setup.pipeline.name.to_string();
-    Ok(Answer { name: "diff", pipeline, source: "cluster", body, text, finding: !drifted.is_empty() })
+    let verdict = if drifted.is_empty() { Verdict::Good } else { Verdict::Found };
+    Ok(Answer { name: "diff", pipeline, source: "cluster", body, text, verdict })
 }
 
 fn text(name: &str, standing: &StandingRelease, drifted: &[Change], shown: &changes::Shown, total: usize) -> String {
-    let head = format!("{name}: {} ({}) against the live cluster", standing.commit.id.short(), standing.sequence);
+    let environment = name.rsplit('/').next().unwrap_or(name);
+    let short = standing.commit.id.short();
+    let head = format!("{name}: {short} ({environment}/{}) against the live cluster", standing.sequence);
     if drifted.is_empty() {
         return format!("{head}: {total} of {total} objects equal");
     }

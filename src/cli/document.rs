@@ -70,7 +70,7 @@ fn gate(gate: &Gate) -> Value {
 pub(super) fn change(change: &Change) -> Value {
     json!({
         "action": change.action,
-        "object": ObjectBody::new(&change.object),
+        "object": ObjectBody::new(&change.object).written_in(&change.api_version),
         "stage": change.stage,
         "wave": change.wave,
         "fields": change.fields.iter().map(field).collect::<Vec<_>>(),

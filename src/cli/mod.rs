@@ -6,10 +6,12 @@
 mod answer;
 pub mod arguments;
 mod changes;
+mod configuration;
 pub mod diagnostic;
 mod diff;
 mod document;
 pub mod lint;
+mod log;
 mod message;
 pub mod output;
 pub mod pipeline;

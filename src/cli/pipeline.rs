@@ -18,6 +18,8 @@ pub const FILE_NAME: &str = "lockmaster.yaml";
 pub struct PipelineFile {
     /// What messages call it.
     pub name: String,
+    /// Where it is; `None` for standard input.
+    pub path: Option<PathBuf>,
     /// Where paths inside it begin.
     pub directory: PathBuf,
     /// What it says.
@@ -37,12 +39,11 @@ pub struct Loaded {
     pub file_name: String,
 }
 
-/// Finds, reads and checks the one pipeline that the flags mean, and its signers.
+/// Reads and checks the one pipeline of a file that the flags mean, and its signers.
 ///
 /// # Errors
 /// `config-not-found`, `pipeline-ambiguous`, `signers-invalid`, or the first finding, with all of them as its preface.
-pub fn load(global: &Global) -> Result<Loaded, Failure> {
-    let file = find(global)?;
+pub fn load(global: &Global, file: PipelineFile) -> Result<Loaded, Failure> {
     let pipelines = config::read(&file.name, &file.text).map_err(|findings| invalid(&findings, &file))?;
     let mut chosen = choose(pipelines, global, &file)?;
     if chosen.len() > 1 {
@@ -125,7 +126,7 @@ fn candidates(here: &Path) -> Vec<(PathBuf, String)> {
 
 fn from_stdin() -> Result<PipelineFile, Failure> {
     let text = bounded(io::stdin().lock()).map_err(|error| unreadable("standard input", &error))?;
-    Ok(PipelineFile { name: "<stdin>".to_owned(), directory: PathBuf::new(), text })
+    Ok(PipelineFile { name: "<stdin>".to_owned(), path: None, directory: PathBuf::new(), text })
 }
 
 fn read_file(path: &Path) -> Result<PipelineFile, Failure> {
@@ -135,7 +136,7 @@ fn read_file(path: &Path) -> Result<PipelineFile, Failure> {
 fn read_named(path: &Path, name: String) -> Result<PipelineFile, Failure> {
     let text = File::open(path).and_then(bounded).map_err(|error| unreadable(&name, &error))?;
     let directory = path.parent().map(Path::to_path_buf).unwrap_or_default();
-    Ok(PipelineFile { name, directory, text })
+    Ok(PipelineFile { name, path: Some(path.to_path_buf()), directory, text })
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {

@@ -4,16 +4,17 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, columns, counted};
 use super::arguments::{self, At, Target};
-use super::diagnostic::{self, Place};
+use super::diagnostic::{self, Place, Verdict};
 use super::site::{chosen, find};
 use super::verify::signed;
 use super::{changes, document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::observe;
 use crate::agent::site::Site;
-use crate::agent::survey;
+use crate::agent::survey::{self, Survey};
 use crate::config::Environment;
 use crate::course::Known;
+use crate::deploylog::Counts;
 use crate::edge::git;
 use crate::manifest::ManifestSet;
 use crate::name::{Code, CommitId, Reason};
@@ -30,6 +31,8 @@ enum Planned {
     WorkingTree(Report),
     /// There is nothing to plan.
     Impossible(Vec<Reason>),
+    /// It could not be looked at.
+    Unknown(Reason),
 }
 
 /// One environment's plan.
@@ -55,7 +58,15 @@ pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) 
     let shown = changes::Shown { object: arguments.object.clone(), fields: !arguments.no_fields };
     let mut views = Vec::new();
     for target in &targets {
-        views.push(one(site, target).await?);
+        let environment = find(site, &target.environment)?;
+        views.push(
+            one(site, target, &environment).await.unwrap_or_else(|reason| View::unknown(site, environment, reason)),
+        );
+    }
+    if let Some(reason) =
+        views.iter().map(View::unseen).collect::<Option<Vec<_>>>().and_then(|all| all.first().copied())
+    {
+        return Err(reason.clone());
     }
     let environments: Value = views.iter().map(|view| view.to_json(&shown)).collect();
     let texts: Vec<String> = views.iter().map(|view| view.text(site, &shown, hints)).collect();
@@ -65,28 +76,27 @@ pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) 
         source: "cluster",
         body: json!({"environments": environments}),
         text: texts.join("\n\n"),
-        finding: views.iter().any(View::is_finding),
+        verdict: views.iter().map(View::verdict).max().unwrap_or(Verdict::Good),
     })
 }
 
-async fn one(site: &Site, target: &Target) -> Result<View, Reason> {
-    let environment = find(site, &target.environment)?;
-    let known = survey::known(site, &environment).await?;
-    let place = message::place(site, &environment, Some(&known.log));
+async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<View, Reason> {
+    let known = survey::known(site, environment).await?;
+    let place = message::place(site, environment, Some(&known.log));
     let mut tip = None;
     let planned = if target.at == At::Revision(".".to_owned()) {
-        working_tree(site, &environment, &known).await?
+        working_tree(site, environment, &known).await?
     } else {
-        match revision::commit(site, &environment, target).await {
+        match revision::commit(site, environment, target).await {
             Ok(commit) => {
                 tip = Some(commit.clone());
-                judged(site, &environment, &known, commit).await?
+                judged(site, environment, &known, commit).await?
             }
             Err(reason) if reason.code == Code::RefNotFound => Planned::Impossible(vec![reason]),
             Err(reason) => return Err(reason),
         }
     };
-    Ok(View { environment, known, tip, planned, place })
+    Ok(View { environment: environment.clone(), known, tip, planned, place })
 }
 
 async fn judged(site: &Site, environment: &Environment, known: &Known, commit: CommitId) -> Result<Planned, Reason> {
@@ -149,8 +159,19 @@ fn close_working_tree(sources: &render::Sources) -> Result<Closure, Reason> {
 }
 
 impl View {
+    fn unknown(site: &Site, environment: Environment, reason: Reason) -> View {
+        let place = message::place(site, &environment, None);
+        let known = Survey::unknown(&reason).known;
+        View { environment, known, tip: None, planned: Planned::Unknown(reason), place }
+    }
+
+    fn unseen(&self) -> Option<&Reason> {
+        if let Planned::Unknown(reason) = &self.planned { Some(reason) } else { None }
+    }
+
     fn reasons(&self) -> &[Reason] {
         match &self.planned {
+            Planned::Unknown(reason) => std::slice::from_ref(reason),
             Planned::Impossible(reasons) => reasons,
             Planned::Commit(outlook) => match &outlook.verdict {
                 Finding::Stopped { reasons, .. } => reasons,
@@ -164,13 +185,32 @@ impl View {
         match &self.planned {
             Planned::Commit(outlook) => outlook.report.as_ref(),
             Planned::WorkingTree(report) => Some(report),
-            Planned::Stands | Planned::Impossible(_) => None,
+            Planned::Stands | Planned::Impossible(_) | Planned::Unknown(_) => None,
         }
     }
 
-    /// Changes or refused.
-    fn is_finding(&self) -> bool {
-        !self.reasons().is_empty() || self.report().is_some_and(|report| !report.changes.is_empty())
+    /// Changes or refused is a finding.
+    fn verdict(&self) -> Verdict {
+        let differs = self.report().is_some_and(|report| !report.changes.is_empty());
+        match &self.planned {
+            Planned::Unknown(_) => Verdict::Failed,
+            _ if differs || !self.reasons().is_empty() => Verdict::Found,
+            _ => Verdict::Good,
+        }
+    }
+
+    /// What changes; where nothing is to be opened, everything that we applied is unchanged.
+    fn counts(&self) -> Counts {
+        let stands = || {
+            let standing = self.known.inventory.members.values().filter(|member| !member.doomed).count();
+            Counts { unchanged: u64::try_from(standing).unwrap_or(u64::MAX), ..Counts::default() }
+        };
+        match (&self.planned, self.report()) {
+            (_, Some(report)) => report.counts,
+            (Planned::Stands, None) => stands(),
+            (Planned::Commit(outlook), None) if matches!(outlook.verdict, Finding::Unchanged) => stands(),
+            (_, None) => Counts::default(),
+        }
     }
 
     fn admission(&self) -> &'static str {
@@ -182,7 +222,7 @@ impl View {
                 _ => "admit",
             },
             Planned::Stands => "admit",
-            Planned::WorkingTree(_) => "unknown",
+            Planned::WorkingTree(_) | Planned::Unknown(_) => "unknown",
         }
     }
 
@@ -194,7 +234,7 @@ impl View {
                 "sequence": null,
             })),
             Planned::Stands => self.known.log.standing.as_ref().map(document::release),
-            Planned::WorkingTree(_) | Planned::Impossible(_) => None,
+            Planned::WorkingTree(_) | Planned::Impossible(_) | Planned::Unknown(_) => None,
         };
         let gates = match &self.planned {
             Planned::Commit(outlook) => document::gates(outlook),
@@ -206,7 +246,7 @@ impl View {
             "from": self.known.log.standing.as_ref().map(document::release),
             "to": to,
             "digest": report.map(|report| report.digest),
-            "counts": report.map(|report| report.counts).unwrap_or_default(),
+            "counts": self.counts(),
             "admission": {"verdict": self.admission(), "gates": gates},
             "reasons": document::reasons(self.reasons(), &self.place),
             "pruneWaits": document::reasons(report.map_or(&[], |report| &report.prune_waits), &self.place),
@@ -251,6 +291,7 @@ impl View {
             Planned::Stands => format!("{name}: {from} stands, and the branch brings nothing new"),
             Planned::WorkingTree(_) => format!("{name}: {from} -> the working tree, not judged as signed"),
             Planned::Impossible(_) => format!("{name}: {from} stands, nothing can be planned"),
+            Planned::Unknown(_) => format!("{name}: could not be looked at"),
             Planned::Commit(outlook) => {
                 let short = self.tip.as_ref().map_or("", CommitId::short);
                 let subject = diagnostic::escape(&outlook.candidate.subject);

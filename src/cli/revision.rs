@@ -35,12 +35,14 @@ async fn named(site: &Site, revision: &str) -> Result<CommitId, Reason> {
         site.with_mirror(move |mirror| mirror.take_from(&folder, &id)).await.map_err(|error| error.reason())?;
         return Ok(commit);
     }
-    if revision == "HEAD" {
-        return Err(Reason::new(
-            Code::RefNotFound,
-            "`HEAD` means the clone at the working directory, and there is none",
-        ));
-    }
     let name = revision.to_owned();
-    site.with_mirror(move |mirror| mirror.resolve(&name)).await.map_err(|error| error.reason())
+    let found = site.with_mirror(move |mirror| mirror.resolve(&name)).await.map_err(|error| error.reason());
+    found.map_err(|reason| match reason.code {
+        // What a person mistyped is no verdict on a commit.
+        Code::RefNotFound => Reason::new(
+            Code::Usage,
+            format!("`{revision}` names no commit, neither in a clone at the working directory nor in the repository"),
+        ),
+        _ => reason,
+    })
 }

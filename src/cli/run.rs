@@ -1,21 +1,31 @@
 //! `run`: the agent.
 
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::answer::Answer;
 use super::arguments::{self, Global, PublishTo};
-use super::status;
+use super::configuration::Configuration;
+use super::diagnostic::{Failure, panicked_at};
+use super::{site, status};
 use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
 use crate::course::Rest;
 use crate::edge::{clock, http, notify};
-use crate::name::{Code, Reason};
+use crate::name::{Code, EnvironmentName, Reason};
+
+/// How long nothing is shown: what is quick needs no progress.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Flags whose behaviour is not built yet: refused, never ignored.
 ///
@@ -46,32 +56,39 @@ pub(super) enum Ended {
 /// Runs the agent until it is told to stop, or once.
 ///
 /// # Errors
-/// With `--once`: an environment is stuck. Else: the agent cannot start.
-pub(super) async fn run(site: Site, global: &Global, arguments: &arguments::Run) -> Result<Ended, Reason> {
-    let site = Arc::new(site);
-    for name in &arguments.environment {
-        super::site::find(&site, name)?;
-    }
+/// The agent cannot start.
+pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<Ended, Failure> {
     let stop = CancellationToken::new();
-    let signals = tokio::spawn(stop_on_signal(stop.clone()));
+    let _signals = AbortOnDropHandle::new(tokio::spawn(stop_on_signal(signals()?, stop.clone())));
+    let _locked = lock(global)?;
+    let Some(opened) = stop.run_until_cancelled(Configuration::open(global, arguments)).await else {
+        return Ok(Ended::Stopped);
+    };
+    let (mut configuration, mut site) = opened?;
     if !arguments.once {
-        serve(arguments.listen, stop.clone()).await?;
+        for address in [arguments.listen, arguments.metrics_listen] {
+            serve(address, stop.clone()).await?;
+        }
     }
-    let (wake, _watcher) = wake(&site, arguments.once)?;
-    let (shown, steps) = mpsc::unbounded_channel();
-    let progress = tokio::spawn(show(steps, !global.quiet && std::io::stderr().is_terminal()));
-    let only = (!arguments.environment.is_empty()).then(|| arguments.environment.clone());
-    let plan = Plan { once: arguments.once, interval: arguments.interval, only, wake, shown, stop: stop.clone() };
-    let rests = run::run(Arc::clone(&site), plan).await;
-    signals.abort();
-    let _ = progress.await;
+    let rests = loop {
+        let turn = stop.child_token();
+        let agent = agent(Arc::clone(&site), global, arguments, turn.clone());
+        let mut agent = std::pin::pin!(agent);
+        tokio::select! {
+            rests = &mut agent => break rests?,
+            next = configuration.changed(arguments.interval), if !arguments.once => {
+                turn.cancel();
+                agent.await?;
+                site = next;
+            }
+        }
+    };
     if stop.is_cancelled() || !arguments.once {
         return Ok(Ended::Stopped);
     }
-    if let Some(reason) = rests.into_values().flatten().find_map(stuck) {
-        return Err(reason);
-    }
-    let views = status::views(&site, &arguments.environment).await?;
+    let stuck: BTreeMap<EnvironmentName, Reason> =
+        rests.into_iter().filter_map(|(name, rest)| Some((name, stuck(rest?)?))).collect();
+    let views = status::views(&site, &arguments.environment, &stuck).await?;
     Ok(Ended::Once(status::present(&site, &views, clock::now(), !global.quiet)))
 }
 
@@ -82,17 +99,53 @@ fn stuck(rest: Rest) -> Option<Reason> {
     }
 }
 
+/// The agent with one configuration.
+async fn agent(
+    site: Arc<Site>,
+    global: &Global,
+    arguments: &arguments::Run,
+    stop: CancellationToken,
+) -> Result<BTreeMap<EnvironmentName, Option<Rest>>, Reason> {
+    let (wake, _watcher) = wake(&site, arguments.once)?;
+    let (shown, steps) = mpsc::unbounded_channel();
+    let progress = tokio::spawn(show(steps, !global.quiet && std::io::stderr().is_terminal()));
+    let only = (!arguments.environment.is_empty()).then(|| arguments.environment.clone());
+    let (once, interval) = (arguments.once, arguments.interval);
+    let rests = run::run(site, Plan { once, interval, only, wake, shown, panicked_at, stop }).await;
+    let _ = progress.await;
+    Ok(rests)
+}
+
+/// Keeps a second agent out of the state directory, until the process ends.
+fn lock(global: &Global) -> Result<File, Reason> {
+    let folder = site::state_dir(global)?;
+    let shown = folder.display();
+    let wrong = |error| Reason::new(Code::Usage, format!("`{shown}`, the state directory, cannot be used: {error}"));
+    std::fs::create_dir_all(&folder).map_err(wrong)?;
+    let file = File::options().create(true).append(true).open(folder.join("agent.lock")).map_err(wrong)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(Reason::new(Code::StateLocked, format!("`{shown}` is used by another agent that runs")))
+        }
+        Err(TryLockError::Error(error)) => Err(wrong(error)),
+    }
+}
+
 /// What wakes the agent besides the interval: changes of a local repository.
 fn wake(site: &Site, once: bool) -> Result<(mpsc::Receiver<()>, Option<notify::Watcher>), Reason> {
     let (_, silent) = mpsc::channel(1);
     let folder = site.setup.remote.local();
     match folder.filter(|_| !once) {
         None => Ok((silent, None)),
-        Some(folder) => {
-            let watched = notify::watch(&[folder]);
-            let (watcher, wake) = watched.map_err(|error| Reason::new(Code::FetchFailed, error.to_string()))?;
-            Ok((wake, Some(watcher)))
-        }
+        Some(folder) => match notify::watch(std::slice::from_ref(&folder)) {
+            Ok((watcher, wake)) => Ok((wake, Some(watcher))),
+            Err(error) => {
+                // It may be there at the next look.
+                tracing::warn!(reason = %error, "repository-not-watched");
+                Ok((silent, None))
+            }
+        },
     }
 }
 
@@ -103,12 +156,13 @@ async fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), Reaso
     Ok(())
 }
 
+fn signals() -> Result<[Signal; 2], Reason> {
+    let wrong = |error| Reason::new(Code::Bug, format!("signals cannot be received: {error}"));
+    Ok([signal(SignalKind::terminate()).map_err(wrong)?, signal(SignalKind::interrupt()).map_err(wrong)?])
+}
+
 /// The first SIGTERM or SIGINT ends the writes in flight, the second one ends the process.
-async fn stop_on_signal(stop: CancellationToken) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return;
-    };
+async fn stop_on_signal([mut term, mut int]: [Signal; 2], stop: CancellationToken) {
     for again in [false, true] {
         tokio::select! {
             _ = term.recv() => {},
@@ -117,19 +171,33 @@ async fn stop_on_signal(stop: CancellationToken) {
         if again {
             std::process::exit(2);
         }
-        tracing::info!("stopping: the writes in flight are ended first");
+        tracing::info!("stopping");
         stop.cancel();
     }
 }
 
 /// Shows progress on a terminal, one line that is written over.
 async fn show(mut steps: mpsc::UnboundedReceiver<Step>, terminal: bool) {
+    let quiet_until = tokio::time::Instant::now() + PATIENCE;
     let mut shown = false;
-    while let Some(Step { environment, progress }) = steps.recv().await {
-        if let (true, Some(progress)) = (terminal, progress) {
+    let mut newest: Option<Step> = None;
+    loop {
+        let early = newest.is_some() && !shown;
+        tokio::select! {
+            step = steps.recv() => match step {
+                None => break,
+                Some(step) => newest = Some(step),
+            },
+            () = tokio::time::sleep_until(quiet_until), if early => {}
+        }
+        let due = terminal && tokio::time::Instant::now() >= quiet_until;
+        if let (true, Some(Step { environment, progress: Some(progress) })) = (due, &newest) {
             let (applied, healthy, objects) = (progress.applied, progress.healthy, progress.objects);
             anstream::eprint!("\r\x1b[2K{environment}: {applied} of {objects} applied, {healthy} healthy");
             shown = true;
+        }
+        if due && !shown {
+            newest = None;
         }
     }
     if shown {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use super::arguments::Global;
+use super::arguments::{Global, Source};
+use super::diagnostic::Failure;
 use super::pipeline::Loaded;
 use crate::agent::site::{Setup, Site, Target};
-use crate::config::{Auth, Environment, Repository, Transport};
+use crate::config::{Auth, Environment, InvalidUrl, RemoteUrl, Repository, Transport};
 use crate::edge::cluster::{Access, Cluster};
 use crate::edge::git::{self, Remote};
 use crate::edge::journal::Journal;
@@ -16,6 +17,9 @@ use crate::signature::AgentKey;
 
 /// The Secret that holds the agent's key (DESIGN, state lives where the effects live).
 const AGENT_KEY: &str = "lockmaster-agent";
+
+const NO_CLUSTER: &str =
+    "say which cluster: --kubeconfig FILE, --context NAME, or KUBECONFIG; see: kubectl config view";
 
 /// What a verb needs of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +41,14 @@ pub(super) async fn open(
     loaded: Loaded,
     needs: Need,
     key_file: Option<&Path>,
-) -> Result<Site, Reason> {
+) -> Result<Site, Failure> {
     let setup = setup(global, loaded)?;
     let target = match connect(global, &setup, needs).await {
         Ok(target) => Some(target),
-        Err(_) if needs == Need::Optional => None,
-        Err(reason) => return Err(reason),
+        // A cluster that was found and does not answer is not the same as none: the accepted head is in it.
+        Err(_) if needs == Need::Optional && !is_cluster_named(global) => None,
+        Err(reason) if reason.code == Code::ConfigNotFound => return Err(Failure::from(reason).with_hint(NO_CLUSTER)),
+        Err(reason) => return Err(reason.into()),
     };
     let key = match (&target, key_file) {
         (None, _) => None,
@@ -52,7 +58,15 @@ pub(super) async fn open(
         }
         (Some(target), None) => target.journal.read_agent_key(AGENT_KEY).await.map_err(|error| error.reason())?,
     };
-    Site::new(setup, target, key, needs != Need::Writes).map_err(|error| error.reason())
+    Site::new(setup, target, key, needs != Need::Writes).map_err(|error| error.reason().into())
+}
+
+/// Whether a flag, a variable, a file or the pod says where a cluster is.
+fn is_cluster_named(global: &Global) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let home = || std::env::var_os("HOME").is_some_and(|home| Path::new(&home).join(".kube/config").exists());
+    let flags = global.kubeconfig.is_some() || global.context.is_some() || global.from == Some(Source::Cluster);
+    flags || set("KUBECONFIG") || set("KUBERNETES_SERVICE_HOST") || home()
 }
 
 async fn connect(global: &Global, setup: &Setup, needs: Need) -> Result<Target, Reason> {
@@ -76,7 +90,7 @@ fn read_key(file: &Path) -> Result<AgentKey, Reason> {
 
 fn setup(global: &Global, loaded: Loaded) -> Result<Setup, Reason> {
     let remote = match &global.repository {
-        Some(given) => Remote { url: given.clone(), auth: None, ca_file: None },
+        Some(given) => other_remote(given)?,
         None => remote(&loaded.pipeline.repository, &loaded.directory)?,
     };
     Ok(Setup {
@@ -89,8 +103,15 @@ fn setup(global: &Global, loaded: Loaded) -> Result<Setup, Reason> {
     })
 }
 
+/// The repository that `--repository` names, under the same rules as `spec.repository.url`.
+fn other_remote(given: &str) -> Result<Remote, Reason> {
+    let wrong = |problem: InvalidUrl| Reason::new(Code::Usage, format!("the value of `--repository` {problem}"));
+    let url: RemoteUrl = given.parse().map_err(wrong)?;
+    Ok(Remote { url: url.as_str().to_owned(), auth: None, ca_file: None })
+}
+
 /// `--state-dir`, else `$XDG_STATE_HOME/lockmaster`, else `~/.local/state/lockmaster` (XDG Base Directory, Defaults).
-fn state_dir(global: &Global) -> Result<PathBuf, Reason> {
+pub(super) fn state_dir(global: &Global) -> Result<PathBuf, Reason> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let xdg = || set("XDG_STATE_HOME").map(|folder| folder.join("lockmaster"));
     let home = || set("HOME").map(|folder| folder.join(".local/state/lockmaster"));
@@ -117,7 +138,11 @@ fn remote(repository: &Repository, folder: &Path) -> Result<Remote, Reason> {
         }),
     };
     let url = match repository.url.transport() {
-        Transport::Path => folder.join(repository.url.as_str()).display().to_string(),
+        Transport::Path => {
+            let path = Path::new(repository.url.as_str());
+            // `./repo` and `repo` are one repository and have one mirror.
+            folder.join(path.strip_prefix("./").unwrap_or(path)).display().to_string()
+        }
         _ => repository.url.as_str().to_owned(),
     };
     Ok(Remote { url, auth, ca_file: repository.ca_file.as_ref().map(|file| folder.join(file)) })

@@ -1,9 +1,12 @@
 //! `status`: where each environment stands.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::answer::{Answer, columns};
+use super::answer::{Answer, columns, fitted};
+use super::diagnostic::Verdict;
 use super::site::chosen;
 use super::view::View;
 use super::{arguments, message};
@@ -11,6 +14,9 @@ use crate::agent::site::Site;
 use crate::agent::{run, survey};
 use crate::edge::clock;
 use crate::name::{Code, EnvironmentName, Reason};
+
+/// The column of subjects.
+const SUBJECT: usize = 2;
 
 /// Shows where each environment stands.
 ///
@@ -22,26 +28,44 @@ pub(super) async fn status(site: &Site, arguments: &arguments::Status, hints: bo
             return Err(Reason::new(Code::Usage, format!("`lockmaster status {flag}` is not supported yet")));
         }
     }
-    let views = views(site, &arguments.environments).await?;
+    let views = views(site, &arguments.environments, &BTreeMap::new()).await?;
     Ok(present(site, &views, clock::now(), hints))
 }
 
-/// Surveys the environments; one look at the repository serves all.
+/// Surveys the environments; one look at the repository serves all. One that cannot be looked at, or that is stuck, hides
+/// no other.
 ///
 /// # Errors
-/// Something cannot be reached.
-pub(super) async fn views(site: &Site, names: &[EnvironmentName]) -> Result<Vec<View>, Reason> {
+/// None of them can be looked at.
+pub(super) async fn views(
+    site: &Site,
+    names: &[EnvironmentName],
+    stuck: &BTreeMap<EnvironmentName, Reason>,
+) -> Result<Vec<View>, Reason> {
     let environments = chosen(site, names)?;
+    let mut known = Vec::new();
+    for environment in &environments {
+        known.push(survey::known(site, environment).await);
+    }
     let branches: Vec<_> = environments.iter().map(|environment| environment.branch.clone()).collect();
     let tips = run::tips(site, &branches).await;
     let mut views = Vec::new();
-    for environment in environments {
+    for (environment, known) in environments.into_iter().zip(known) {
         let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| Err(run::missing(&environment.branch)));
-        let survey = survey::survey(site, &environment, tip).await?;
-        let place = message::place(site, &environment, Some(&survey.known.log));
-        views.push(View::new(environment, survey, place));
+        let surveyed = match known {
+            Ok(known) => survey::survey(site, &environment, known, tip).await,
+            Err(reason) => Err(reason),
+        };
+        let log = surveyed.as_ref().ok().map(|survey| &survey.known.log);
+        let place = message::place(site, &environment, log);
+        let stuck = stuck.get(&environment.name).cloned();
+        views.push(View::new(environment, surveyed, stuck, place));
     }
-    Ok(views)
+    let unseen: Vec<&Reason> = views.iter().filter_map(View::unseen).collect();
+    match unseen.first() {
+        Some(reason) if unseen.len() == views.len() => Err((*reason).clone()),
+        _ => Ok(views),
+    }
 }
 
 /// The answer of `status`, and of `run --once` at its end.
@@ -53,7 +77,7 @@ pub(super) fn present(site: &Site, views: &[View], now: Timestamp, hints: bool) 
         source: "cluster",
         body: json!({"environments": environments}),
         text: text(site, views, now, hints),
-        finding: views.iter().any(|view| view.state.is_finding()),
+        verdict: views.iter().map(View::verdict).max().unwrap_or(Verdict::Good),
     }
 }
 
@@ -62,7 +86,7 @@ fn text(site: &Site, views: &[View], now: Timestamp, hints: bool) -> String {
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(views.iter().map(|view| row(view, now)));
     let mut text = format!("{}  {}  source: cluster\n", site.setup.pipeline.name, site.setup.remote);
-    text.push_str(&columns(&rows));
+    text.push_str(&columns(&fitted(rows, SUBJECT)));
     text.push('\n');
     text.extend(views.iter().map(|view| view.messages(hints)));
     text
@@ -74,7 +98,7 @@ fn row(view: &View, now: Timestamp) -> Vec<String> {
     vec![
         view.environment.name.to_string(),
         standing.map_or_else(dash, |standing| standing.commit.id.short().to_owned()),
-        standing.map_or_else(dash, |standing| super::diagnostic::escape(&standing.commit.subject)),
+        standing.map(|s| super::diagnostic::escape(&s.commit.subject)).filter(|s| !s.is_empty()).unwrap_or_else(dash),
         view.health().to_owned(),
         view.objects().map_or_else(dash, |(well, total)| format!("{well}/{total}")),
         "unknown".to_owned(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, counted};
 use super::arguments::{self, At, Target};
-use super::diagnostic::{self, Place};
+use super::diagnostic::{self, Place, Verdict};
 use super::site::find;
 use super::{document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
@@ -33,24 +33,37 @@ fn not_checked(depth: Depth, cluster: bool) -> Vec<&'static str> {
 /// Something cannot be reached; a refusal is an answer.
 pub(super) async fn verify(site: &Site, arguments: &arguments::Verify, hints: bool) -> Result<Answer, Reason> {
     let depth = if arguments.signatures_only { Depth::Signatures } else { Depth::Render };
-    let mut environments = Vec::new();
-    let mut texts = Vec::new();
-    let mut finding = false;
+    let mut all = Vec::new();
     for target in &arguments.targets {
         let environment = find(site, &target.environment)?;
-        let judged = judge_one(site, &environment, target, depth).await?;
-        finding |= judged.refused();
-        environments.push(judged.to_json());
-        texts.push(judged.text(hints));
+        let judged = judge_one(site, &environment, target, depth).await;
+        all.push(judged.unwrap_or_else(|reason| Judged::unknown(site, environment, target, reason)));
     }
+    let unseen: Option<Vec<&Reason>> = all.iter().map(|judged| judged.failed.as_ref()).collect();
+    if let Some(reason) = unseen.and_then(|all| all.first().copied()) {
+        return Err(reason.clone());
+    }
+    let environments: Value = all.iter().map(Judged::to_json).collect();
+    let texts: Vec<String> = all.iter().map(|judged| judged.text(hints).trim_end().to_owned()).collect();
     Ok(Answer {
         name: "verify",
         pipeline: site.setup.pipeline.name.to_string(),
         source: source(site),
         body: json!({"environments": environments}),
         text: texts.join("\n"),
-        finding,
+        verdict: verdict(&all),
     })
+}
+
+/// A refusal is certain, whatever else could not be checked (cli.md §2 of the design, exit codes).
+fn verdict(all: &[Judged]) -> Verdict {
+    if all.iter().any(Judged::refused) {
+        Verdict::Found
+    } else if all.iter().any(|judged| judged.failed.is_some()) {
+        Verdict::Failed
+    } else {
+        Verdict::Good
+    }
 }
 
 fn source(site: &Site) -> &'static str {
@@ -66,6 +79,8 @@ struct Judged {
     outlook: Result<Outlook, Reason>,
     left_out: Vec<&'static str>,
     place: Place,
+    /// Why it could not be judged.
+    failed: Option<Reason>,
 }
 
 async fn judge_one(site: &Site, environment: &Environment, target: &Target, depth: Depth) -> Result<Judged, Reason> {
@@ -73,10 +88,7 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
         Some(_) => Some(survey::known(site, environment).await?),
         None => None,
     };
-    let reference = match &target.at {
-        At::Tip => environment.branch.to_string(),
-        _ => target.to_string(),
-    };
+    let reference = reference(environment, target);
     let place = message::place(site, environment, known.as_ref().map(|known| &known.log));
     let left_out = not_checked(depth, site.target.is_some());
     let found = revision::commit(site, environment, target).await;
@@ -99,10 +111,31 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
         Err(reason) if reason.code == Code::RefNotFound => Err(reason),
         Err(reason) => return Err(reason),
     };
-    Ok(Judged { environment: environment.clone(), reference, tip, known, outlook, left_out, place })
+    let environment = environment.clone();
+    Ok(Judged { environment, reference, tip, known, outlook, left_out, place, failed: None })
+}
+
+fn reference(environment: &Environment, target: &Target) -> String {
+    match &target.at {
+        At::Tip => environment.branch.to_string(),
+        _ => target.to_string(),
+    }
 }
 
 impl Judged {
+    fn unknown(site: &Site, environment: Environment, target: &Target, reason: Reason) -> Judged {
+        Judged {
+            reference: reference(&environment, target),
+            place: message::place(site, &environment, None),
+            environment,
+            tip: None,
+            known: None,
+            outlook: Err(reason.clone()),
+            left_out: vec!["everything"],
+            failed: Some(reason),
+        }
+    }
+
     fn reasons(&self) -> &[Reason] {
         match &self.outlook {
             Err(reason) => std::slice::from_ref(reason),
@@ -112,7 +145,15 @@ impl Judged {
     }
 
     fn refused(&self) -> bool {
-        !self.reasons().is_empty()
+        self.failed.is_none() && !self.reasons().is_empty()
+    }
+
+    fn verdict(&self) -> &'static str {
+        match (&self.failed, self.refused()) {
+            (Some(_), _) => "unknown",
+            (None, true) => "refused",
+            (None, false) => "accepted",
+        }
     }
 
     fn accepted_head(&self) -> Option<&crate::deploylog::EntryCommit> {
@@ -129,7 +170,7 @@ impl Judged {
         json!({
             "name": self.environment.name,
             "ref": self.reference,
-            "verdict": if self.refused() { "refused" } else { "accepted" },
+            "verdict": self.verdict(),
             "acceptedHead": self.accepted_head().map(document::commit),
             "candidate": outlook.map(|outlook| document::commit(&outlook.candidate)),
             "range": {"commits": commits.len()},
@@ -141,7 +182,7 @@ impl Judged {
     }
 
     fn text(&self, hints: bool) -> String {
-        if self.refused() {
+        if !self.reasons().is_empty() {
             let nothing = Log::default();
             let log = self.known.as_ref().map_or(&nothing, |known| &known.log);
             return message::all(self.reasons(), &self.place, &self.environment, log, hints);
@@ -156,22 +197,26 @@ impl Judged {
                     "accepted: `{name}` {short} \"{subject}\" changes no input of the standing release: it opens nothing"
                 )
             }
-            _ => format!("accepted: `{name}` {short} \"{subject}\", {}", signed(outlook)),
+            _ => format!("accepted: `{name}` {short} \"{subject}\", {}", signed_by(outlook)),
         };
         text.push_str(&format!("\n  = not checked: {}", self.left_out.join(", ")));
         text
     }
 }
 
-/// How many new commits there are, and who signed them.
+/// How many new commits there are, of which every one is signed.
 pub(super) fn signed(outlook: &Outlook) -> String {
-    let signers: std::collections::BTreeSet<&str> =
-        outlook.commits.iter().filter_map(|commit| commit.signer.as_ref()).map(|signer| signer.as_str()).collect();
     match outlook.commits.len() {
         0 => "no new commit".to_owned(),
-        count => {
-            let signers = signers.into_iter().collect::<Vec<_>>().join(", ");
-            format!("{}, all signed by {signers}", counted(count, "new commit"))
-        }
+        1 => "1 new commit, signed".to_owned(),
+        count => format!("{}, all signed", counted(count, "new commit")),
     }
+}
+
+/// The same, and by whom.
+fn signed_by(outlook: &Outlook) -> String {
+    let signers: std::collections::BTreeSet<&str> =
+        outlook.commits.iter().filter_map(|commit| commit.signer.as_ref()).map(|signer| signer.as_str()).collect();
+    let by = signers.into_iter().collect::<Vec<_>>().join(", ");
+    if by.is_empty() { signed(outlook) } else { format!("{} by {by}", signed(outlook)) }
 }

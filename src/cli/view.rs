@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::diagnostic::Place;
+use super::diagnostic::{Place, Verdict};
 use super::{document, message};
 use crate::agent::judge::Finding;
 use crate::agent::survey::Survey;
@@ -61,10 +61,25 @@ pub(super) struct View {
     pub(super) state: State,
     pub(super) reasons: Vec<Reason>,
     pub(super) place: Place,
+    /// Why the environment could not be looked at, or is stuck.
+    trouble: Option<Reason>,
 }
 
 impl View {
-    pub(super) fn new(environment: Environment, survey: Survey, place: Place) -> View {
+    pub(super) fn new(
+        environment: Environment,
+        surveyed: Result<Survey, Reason>,
+        stuck: Option<Reason>,
+        place: Place,
+    ) -> View {
+        let survey = match surveyed {
+            Ok(survey) => survey,
+            Err(reason) => {
+                let survey = Survey::unknown(&reason);
+                let trouble = Some(reason.clone());
+                return View { environment, survey, state: State::Blocked, reasons: vec![reason], place, trouble };
+            }
+        };
         let mut states = BTreeSet::from([State::Current]);
         let mut reasons = Vec::new();
         let mut add = |state: State, more: Vec<Reason>| {
@@ -97,8 +112,30 @@ impl View {
             (_, Some(Finding::Admitted(_) | Finding::Accepted)) => add(State::Waiting, Vec::new()),
             (_, Some(Finding::Unchanged) | None) => {}
         }
+        if let Some(reason) = &stuck {
+            states.insert(State::Blocked);
+            reasons.retain(|known| known != reason);
+            reasons.push(reason.clone());
+        }
         let state = states.last().copied().unwrap_or(State::Blocked);
-        View { environment, survey, state, reasons, place }
+        View { environment, survey, state, reasons, place, trouble: stuck }
+    }
+
+    /// Why nothing at all is known of the environment.
+    pub(super) fn unseen(&self) -> Option<&Reason> {
+        self.trouble.as_ref().filter(|_| self.survey.known.cluster.is_empty())
+    }
+
+    /// What could not be looked at or done has failed; a log that must not be trusted is a finding.
+    pub(super) fn verdict(&self) -> Verdict {
+        let failed = |reason: &Reason| {
+            matches!(reason.code.class(), Class::Retried | Class::Failed) || reason.code == Code::Forbidden
+        };
+        match &self.trouble {
+            Some(reason) if failed(reason) => Verdict::Failed,
+            _ if self.state.is_finding() => Verdict::Found,
+            _ => Verdict::Good,
+        }
     }
 
     /// The candidate, where the tip is one.

@@ -215,6 +215,8 @@ pub struct Change {
     pub action: ChangeAction,
     /// The object.
     pub object: ObjectKey,
+    /// The version in which it is written, or for a prune was written: `apps/v1`.
+    pub api_version: String,
     /// When it is applied.
     pub stage: Stage,
     /// Within the stage.

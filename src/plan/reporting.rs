@@ -36,6 +36,7 @@ pub(super) fn report(release: &ManifestSet, ground: &Ground<'_>) -> Report {
             report.changes.push(Change {
                 action: verdict.action,
                 object: manifest.key.clone(),
+                api_version: manifest.kind.api_version(),
                 stage: manifest.stage,
                 wave: manifest.wave,
                 fields: verdict.fields,
@@ -54,7 +55,15 @@ fn add_prunes(report: &mut Report, release: &ManifestSet, ground: &Ground<'_>) {
     for key in going {
         report.counts.add(ChangeAction::Prune);
         let stage = prune::stage_of(&key);
-        report.changes.push(Change { action: ChangeAction::Prune, object: key, stage, wave: 0, fields: Vec::new() });
+        let api_version = ground.inventory.members.get(&key).map(|member| member.api_version.clone());
+        report.changes.push(Change {
+            action: ChangeAction::Prune,
+            object: key,
+            api_version: api_version.unwrap_or_default(),
+            stage,
+            wave: 0,
+            fields: Vec::new(),
+        });
     }
 }
 

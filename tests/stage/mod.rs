@@ -189,6 +189,9 @@ impl Stage {
     /// Starts the program and returns at once.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
+        if arguments.contains(&"--listen") && !arguments.contains(&"--metrics-listen") {
+            command.args(["--metrics-listen", "127.0.0.1:0"]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.spawn().expect("because the program was built")
     }

@@ -216,7 +216,9 @@ fn of_config(code: Code, reason: &Reason) -> Option<String> {
             "one line each: PRINCIPAL namespaces=\"git\" ssh-ed25519 AAAA...; see ssh-keygen(1), ALLOWED SIGNERS"
         }
         Code::EnvironmentConflict => "give each environment a namespace and a path of its own",
-        Code::UnknownName => "add its line to the signers file, or correct the name",
+        Code::UnknownName => {
+            "correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file"
+        }
         _ => return None,
     };
     Some(text.to_owned())
