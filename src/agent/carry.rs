@@ -10,7 +10,7 @@ use crate::deploylog::{self, Log, LogName, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::journal;
-use crate::name::{Code, Reason};
+use crate::name::{Class, Code, Reason};
 use crate::signature::AgentKey;
 
 use super::judge::{self, Depth};
@@ -115,10 +115,12 @@ impl Carrier {
         let environment = format!("{}/{}", self.site.setup.pipeline.name, self.environment.name);
         let commit = proposal.commit.as_ref().map_or("-", |commit| commit.id.short());
         let (action, phase) = (word(&proposal.action), word(&proposal.phase));
-        match proposal.reasons.first() {
+        match proposal.reasons.first().filter(|reason| reason.code.class() != Class::Notice) {
             None => tracing::info!(environment, sequence, action, phase, commit, "entry-written"),
             Some(Reason { code, message, .. }) => {
-                tracing::warn!(environment, sequence, action, phase, commit, %code, reason = message, "entry-written");
+                // Further lines list details, which `status` shows.
+                let reason = message.lines().next();
+                tracing::warn!(environment, sequence, action, phase, commit, %code, reason, "entry-written");
             }
         }
     }
