@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         ("three_environments_are_created_and_a_second_run_writes_nothing", three_environments),
         ("removing_a_file_prunes_exactly_its_objects", removing_a_file),
         ("a_merge_commit_and_a_revert_are_followed", merge_and_revert),
+        ("a_forge_merge_of_signed_commits_is_deployed_and_an_altered_one_is_not", forge_merge),
         ("an_unsigned_commit_is_refused_and_nothing_is_written", unsigned),
         ("a_force_push_is_refused_and_the_standing_release_stays", force_push),
         ("a_crash_looping_release_fails_at_its_deadline_and_stays_standing", failing_release),
@@ -84,6 +85,44 @@ fn merge_and_revert(plane: &'static ControlPlane) {
     assert_eq!(replicas(plane, "merge-dev"), json!(2));
     let config = plane.get("/api/v1/namespaces/merge-dev/configmaps/web-config").expect("because it was deployed");
     assert_eq!(config["data"]["web.conf"], "timeout = 60\n", "the revert takes back the merge and nothing else");
+}
+
+fn forge_merge(plane: &'static ControlPlane) {
+    let stage = shop(plane, "forge");
+    stage.run_once(0);
+    stage.git(&["checkout", "-q", "-b", "feature"]);
+    set_replicas(&stage, 3);
+    stage.commit(Who::Dana, "web: three replicas");
+    stage.git(&["checkout", "-q", "env/dev"]);
+    stage.write("base/web.conf", "timeout = 60\n");
+    stage.commit(Who::Dana, "web: longer timeout");
+    stage.git(&["merge", "-q", "--no-ff", "--no-gpg-sign", "-m", "Merge pull request #1", "feature"]);
+    let verify = stage.lockmaster(&["verify", "dev"]);
+    assert_eq!(verify.code, Some(0), "{verify:?}");
+    let expected = "\"Merge pull request #1\", 3 new commits, 2 signed by dana@example.com, 1 carried unsigned";
+    assert!(verify.stdout.contains(expected), "{}", verify.stdout);
+    stage.run_once(0);
+    assert_eq!(replicas(plane, "forge-dev"), json!(3));
+    let status = stage.lockmaster(&["status", "-o", "json"]).json();
+    let standing = &state(&status, "dev")["standing"]["commit"];
+    assert_eq!((&standing["id"], &standing["signer"]), (&json!(stage.head()), &json!(null)), "{status}");
+    stage.git(&["checkout", "-q", "feature"]);
+    stage.write("base/web.conf", "timeout = 90\n");
+    stage.commit(Who::Dana, "web: still longer timeout");
+    stage.git(&["checkout", "-q", "env/dev"]);
+    stage.git(&["merge", "-q", "--no-ff", "--no-commit", "-s", "ours", "feature"]);
+    set_replicas(&stage, 9);
+    let evil = stage.commit(Who::Nobody, "Merge pull request #2");
+    let ran = stage.run_once(1);
+    assert!(ran.stdout.contains("refused[merge-not-plain]"), "{}", ran.stdout);
+    let verify = stage.lockmaster(&["verify", "dev"]);
+    let expected = format!(
+        "{} \"Merge pull request #2\", claimed author dana@example.com: `base/web.conf` is changed on both sides, \
+         `base/web.yaml` is changed on neither side",
+        &evil[..7]
+    );
+    assert!(verify.stdout.contains(&expected), "{}", verify.stdout);
+    assert_eq!(replicas(plane, "forge-dev"), json!(3));
 }
 
 fn unsigned(plane: &'static ControlPlane) {

@@ -322,9 +322,11 @@ fn candidate(fetched: &Fetched, commits: &[JudgedCommit], first_seen: &FirstSeen
     let Some(tip) = described.or_else(|| revision::describe(&fetched.tip_commit)) else {
         return unknown_commit(&fetched.tip);
     };
+    // The signer of a carrier authorised nothing: an entry names nobody who did.
+    let signer = tip.authorised_by().cloned();
     EntryCommit {
         first_seen: first_seen.get(&tip.payload_hash).copied().unwrap_or_else(clock::now),
-        signer: tip.signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
+        signer: signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
         id: tip.id,
         payload_hash: tip.payload_hash,
         subject: tip.subject,

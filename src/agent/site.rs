@@ -124,6 +124,7 @@ impl Site {
             environment: environment.name.clone(),
             signers: self.setup.signers.clone(),
             writers: self.setup.pipeline.writers_of(environment),
+            carriers: environment.carriers,
         }
     }
 

@@ -46,6 +46,7 @@ pub(super) fn judged_commit(judged: &JudgedCommit, place: &Place) -> Value {
         "subject": judged.subject,
         "claimedAuthor": judged.claimed_author,
         "signer": signer.map(|(principal, fingerprint)| json!({"principal": principal, "fingerprint": fingerprint})),
+        "carrier": judged.carrier,
         "verdict": if judged.reasons.is_empty() { "accepted" } else { "refused" },
         "reasons": reasons(&judged.reasons, place),
     })

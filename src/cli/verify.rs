@@ -14,6 +14,7 @@ use crate::config::Environment;
 use crate::course::Known;
 use crate::deploylog::Log;
 use crate::name::{Code, CommitId, Reason};
+use crate::revision::authorship;
 
 /// What was left out, always or because the verb was told to.
 fn not_checked(depth: Depth, cluster: bool) -> Vec<&'static str> {
@@ -204,19 +205,20 @@ impl Judged {
     }
 }
 
-/// How many new commits there are, of which every one is signed.
-pub(super) fn signed(outlook: &Outlook) -> String {
+/// How many new commits there are, and who answers for them.
+fn signed_by(outlook: &Outlook) -> String {
     match outlook.commits.len() {
         0 => "no new commit".to_owned(),
-        1 => "1 new commit, signed".to_owned(),
-        count => format!("{}, all signed", counted(count, "new commit")),
+        count => format!("{}, {}", counted(count, "new commit"), authorship(&outlook.commits)),
     }
 }
 
-/// The same, and by whom.
-fn signed_by(outlook: &Outlook) -> String {
-    let signers: std::collections::BTreeSet<&str> =
-        outlook.commits.iter().filter_map(|commit| commit.signer.as_ref()).map(|signer| signer.as_str()).collect();
-    let by = signers.into_iter().collect::<Vec<_>>().join(", ");
-    if by.is_empty() { signed(outlook) } else { format!("{} by {by}", signed(outlook)) }
+/// The same, without the names where every commit is signed.
+pub(super) fn signed(outlook: &Outlook) -> String {
+    let carried = outlook.commits.iter().any(|commit| commit.carrier.is_some());
+    match outlook.commits.len() {
+        1 if !carried => "1 new commit, signed".to_owned(),
+        count if count > 1 && !carried => format!("{}, all signed", counted(count, "new commit")),
+        _ => signed_by(outlook),
+    }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::field::{Field, Fields, Findings};
 use super::node::Node;
-use super::{Environment, Mention, Writer, pipeline, value};
+use super::{Environment, Finding, Mention, Severity, Writer, pipeline, value};
 use crate::name::{Code, EnvironmentName, Principal, RoleName};
 use crate::plan::Adopt;
 use crate::render::{Renderer, Sources};
+use crate::revision::Carriers;
 
 /// The agent that serves an environment that names none.
 pub(super) const AGENT: &str = "default";
@@ -19,11 +20,10 @@ const PRUNE_SHARE: f64 = 0.3;
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 /// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
-pub(super) const NOT_YET: [&str; 20] = [
+pub(super) const NOT_YET: [&str; 19] = [
     "from",
     "own",
     "ownImages",
-    "carriers",
     "approvals",
     "windows",
     "freezes",
@@ -77,6 +77,7 @@ pub(super) fn environment(
     let cluster_kinds =
         or(fields.take("clusterKinds"), Vec::new(), |field| field.parse_list(findings, 0, value::group_kind));
     let writers = or(fields.take("writers"), None, |field| writers(field, declared, mentions, findings).map(Some));
+    let carriers = or(fields.take("carriers"), Carriers::Plain, |field| carriers(field, findings));
     let deadline = or(fields.take("deadline"), DEADLINE, |field| {
         field.parse(findings, |text| value::duration(text, &value::DEADLINE))
     });
@@ -101,6 +102,7 @@ pub(super) fn environment(
         default_namespace,
         cluster_kinds: cluster_kinds?,
         writers: writers?,
+        carriers: carriers?,
         deadline: deadline?,
         adopt: adopt?,
         prune_share: prune_share?,
@@ -179,6 +181,21 @@ fn adopt(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Adopt> {
         "never" => Ok(Adopt::Never),
         _ => Err("expected `identical`, `always` or `never`".to_owned()),
     })
+}
+
+/// `allow` is a warning: it takes the signatures out of the first environment, where they are all the proof there is.
+fn carriers(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Carriers> {
+    let carriers = field.parse(findings, |text| match text {
+        "plain" => Ok(Carriers::Plain),
+        "allow" => Ok(Carriers::Allow),
+        _ => Err("expected `plain` or `allow`".to_owned()),
+    })?;
+    if carriers == Carriers::Allow {
+        let message = format!("{} is `allow`: whoever may push is trusted, no signature is asked for", field.label);
+        let warning = findings.at(Code::InvalidValue, &field.node.span, message);
+        findings.list.push(Finding { severity: Severity::Warning, ..warning });
+    }
+    Some(carriers)
 }
 
 fn prune_share(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<f64> {

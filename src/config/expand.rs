@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{API_VERSION, Auth, Environment, Pipeline, Publish, Repository, Trust, Writer};
 use crate::plan::Adopt;
 use crate::render::Renderer;
+use crate::revision::Carriers;
 
 /// The pipeline as YAML with every default that is built. Reading it gives the same pipeline again.
 ///
@@ -103,6 +104,7 @@ struct FullEnvironment<'a> {
     cluster_kinds: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     writers: Option<Vec<&'a str>>,
+    carriers: Carriers,
     deadline: String,
     adopt: Adopt,
     prune: FullPrune,
@@ -143,6 +145,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         default_namespace,
         cluster_kinds,
         writers,
+        carriers,
         deadline,
         adopt,
         prune_share,
@@ -160,6 +163,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         namespaces: if default_namespace.is_some() { &[] } else { namespaces },
         cluster_kinds: cluster_kinds.iter().map(ToString::to_string).collect(),
         writers: writers.as_ref().map(|writers| writers.iter().map(writer_name).collect()),
+        carriers: *carriers,
         deadline: humantime::format_duration(*deadline).to_string(),
         adopt: *adopt,
         prune: FullPrune { share: percentage(*prune_share) },

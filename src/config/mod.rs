@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::name::{CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RoleName};
 use crate::plan::Adopt;
 use crate::render::Sources;
+use crate::revision::Carriers;
 
 pub use check::check_signers;
 pub use expand::expand;
@@ -149,6 +150,8 @@ pub struct Environment {
     pub cluster_kinds: Vec<GroupKind>,
     /// Who may write, as the file says it; `None`: every signer. See [`Pipeline::writers_of`].
     pub writers: Option<Vec<Writer>>,
+    /// Which commits may enter that no writer signed.
+    pub carriers: Carriers,
     /// How long a release may take to settle.
     pub deadline: Duration,
     /// Whether existing objects may be taken.

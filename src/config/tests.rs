@@ -61,6 +61,7 @@ fn absent_keys_have_their_defaults() {
         default_namespace: Some("shop-dev".to_owned()),
         cluster_kinds: Vec::new(),
         writers: None,
+        carriers: Carriers::Plain,
         deadline: Duration::from_secs(600),
         adopt: Adopt::Identical,
         prune_share: 0.3,
@@ -76,7 +77,7 @@ fn absent_keys_have_their_defaults() {
 fn every_built_key_is_read() {
     let text = environment_with(
         "writers: [ops, sam@example.com]\n    deadline: 1h30m\n    adopt: never\n    prune: {share: 12.5%}\n    renderer: \
-         plain\n    clusterKinds: [ClusterRole.rbac.authorization.k8s.io, PersistentVolume]\n    agent: default",
+         plain\n    carriers: plain\n    clusterKinds: [ClusterRole.rbac.authorization.k8s.io, PersistentVolume]\n    agent: default",
     );
     let text =
         text.replace("path: overlays/dev", "paths: [base, .]").replace("namespace: shop-dev", "namespaces: [a, b]");
@@ -86,6 +87,7 @@ fn every_built_key_is_read() {
     assert_eq!(environment.deadline, Duration::from_secs(5400));
     assert_eq!(environment.sources.paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["base", "."]);
     assert_eq!((environment.adopt, environment.prune_share, pipeline.keep), (Adopt::Never, 0.125, 3));
+    assert_eq!(environment.carriers, Carriers::Plain);
     assert_eq!((environment.namespaces.len(), environment.default_namespace.clone()), (2, None));
     assert_eq!(environment.cluster_kinds[0], GroupKind::new("rbac.authorization.k8s.io", "ClusterRole"));
     let writers = pipeline.writers_of(environment).expect("because writers are named");
@@ -93,8 +95,19 @@ fn every_built_key_is_read() {
 }
 
 #[test]
+fn carriers_that_are_allowed_are_a_warning() {
+    let text = environment_with("carriers: allow");
+    assert_eq!(only(&text).environments[0].carriers, Carriers::Allow);
+    let warned = "12:15 invalid-value: `carriers` in environment `dev` is `allow`: whoever may push is trusted, no signature \
+                  is asked for";
+    assert_eq!(findings(&text), [warned]);
+    let refused = "12:15 invalid-value: `carriers` in environment `dev` is `yes`, expected `plain` or `allow`";
+    assert!(findings(&environment_with("carriers: \"yes\"")).contains(&refused.to_owned()));
+}
+
+#[test]
 fn expanding_what_was_expanded_changes_nothing() {
-    let odd = environment_with("writers: [ops]\n    prune: {share: 0.7%}\n    deadline: 90s");
+    let odd = environment_with("writers: [ops]\n    carriers: allow\n    prune: {share: 0.7%}\n    deadline: 90s");
     let ssh = with_repository("{url: 'git@h:x', auth: {sshKeyFile: key, knownHostsFile: \"no\"}}");
     let password = with_repository("{url: https://h/x, auth: {username: \"1\", passwordFile: p}, caFile: ca.pem}");
     let several =

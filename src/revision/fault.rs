@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::grammar::PARENT_LIMIT;
-use super::{Fetched, RawCommit};
+use super::{Carrier, Fetched, RawCommit};
 use crate::name::{Code, CommitId, EnvironmentName, Fingerprint, Principal, Reason};
 
 /// Commits that one reason lists.
@@ -17,27 +17,60 @@ pub(super) enum Fault {
     Corrupt(String),
     TooManyParents(usize),
     Malformed(String),
-    Unsigned { merge: bool },
+    Unsigned,
     Ambiguous(String),
     BadSignature(String),
+    /// A kind of signature that no signers file can list a key for.
+    UnknownKind(&'static str),
     UnknownSigner(Fingerprint),
     OtherNamespace(Principal),
     Unauthorised(Principal),
-    OutsideWindow { principal: Principal, after: Option<Timestamp>, before: Option<Timestamp>, first_seen: Timestamp },
+    OutsideWindow {
+        principal: Principal,
+        after: Option<Timestamp>,
+        before: Option<Timestamp>,
+        first_seen: Timestamp,
+    },
+    /// A merge that nobody signed, and which is more than its two sides; says what.
+    NotPlain(String),
+    /// A merge that nobody signed, and which is too large to be compared with its sides within so many bytes.
+    MergeTooLarge(u64),
 }
 
 impl Fault {
     pub(super) fn code(&self) -> Code {
         match self {
             Fault::Corrupt(_) => Code::CorruptObject,
-            Fault::TooManyParents(_) => Code::LimitExceeded,
+            Fault::TooManyParents(_) | Fault::MergeTooLarge(_) => Code::LimitExceeded,
             Fault::Malformed(_) => Code::MalformedCommit,
-            Fault::Unsigned { .. } => Code::UnsignedCommit,
+            Fault::Unsigned => Code::UnsignedCommit,
             Fault::Ambiguous(_) => Code::AmbiguousSignature,
-            Fault::BadSignature(_) => Code::BadSignature,
+            Fault::BadSignature(_) | Fault::UnknownKind(_) => Code::BadSignature,
             Fault::UnknownSigner(_) => Code::UnknownSigner,
             Fault::OtherNamespace(_) | Fault::Unauthorised(_) => Code::UnauthorisedSigner,
             Fault::OutsideWindow { .. } => Code::KeyNotValid,
+            Fault::NotPlain(_) => Code::MergeNotPlain,
+        }
+    }
+
+    /// What the commit is where carriers may be; `None` for a fault that no carrier may have.
+    ///
+    /// A signature of a kind that is not read counts as one by a foreign key: whoever can make it could leave it out as
+    /// well. A key that was listed and is not valid any more is no foreign key.
+    pub(super) fn carrier(&self) -> Option<Carrier> {
+        match self {
+            Fault::Unsigned => Some(Carrier::Unsigned),
+            Fault::UnknownSigner(_) | Fault::UnknownKind(_) => Some(Carrier::ForeignKey),
+            Fault::Unauthorised(_) => Some(Carrier::NoWriter),
+            Fault::Corrupt(_)
+            | Fault::TooManyParents(_)
+            | Fault::Malformed(_)
+            | Fault::Ambiguous(_)
+            | Fault::BadSignature(_)
+            | Fault::OtherNamespace(_)
+            | Fault::OutsideWindow { .. }
+            | Fault::NotPlain(_)
+            | Fault::MergeTooLarge(_) => None,
         }
     }
 
@@ -49,14 +82,17 @@ impl Fault {
 
     fn detail(&self) -> String {
         match self {
-            Fault::Corrupt(what) | Fault::Malformed(what) | Fault::Ambiguous(what) | Fault::BadSignature(what) => {
-                what.clone()
+            Fault::Corrupt(what)
+            | Fault::Malformed(what)
+            | Fault::Ambiguous(what)
+            | Fault::BadSignature(what)
+            | Fault::NotPlain(what) => what.clone(),
+            Fault::UnknownKind(kind) => format!("{kind} are not supported yet"),
+            Fault::MergeTooLarge(limit) => {
+                format!("it is a merge without a writer's signature, and comparing it reads more than {limit} bytes")
             }
             Fault::TooManyParents(count) => format!("it has {count} parents, at most {PARENT_LIMIT} are read"),
-            Fault::Unsigned { merge: false } => "it is not signed".to_owned(),
-            Fault::Unsigned { merge: true } => {
-                "it is a merge without a signature, and carriers are not supported yet".to_owned()
-            }
+            Fault::Unsigned => "it is not signed".to_owned(),
             Fault::UnknownSigner(fingerprint) => format!("its key {fingerprint} is in no signers file"),
             Fault::OtherNamespace(principal) => format!("the key of {principal} is not listed for namespace `git`"),
             Fault::Unauthorised(principal) => format!("{principal} is no writer here"),
@@ -74,15 +110,24 @@ impl Fault {
             Fault::Corrupt(_) => format!("{count} corrupt {commits}"),
             Fault::TooManyParents(_) => format!("{count} {commits} with too many parents"),
             Fault::Malformed(_) => format!("{count} malformed {commits}"),
-            Fault::Unsigned { .. } => format!("{count} unsigned {commits}"),
+            Fault::Unsigned => format!("{count} unsigned {commits}"),
             Fault::Ambiguous(_) => format!("{count} {commits} with an ambiguous signature"),
-            Fault::BadSignature(_) => format!("{count} {commits} with a bad signature"),
+            Fault::BadSignature(_) | Fault::UnknownKind(_) => format!("{count} {commits} with a bad signature"),
             Fault::UnknownSigner(_) => format!("{count} {commits} signed by an unknown key"),
             Fault::OtherNamespace(_) | Fault::Unauthorised(_) => {
                 let here = environment.map_or("here".to_owned(), |name| format!("to `{name}`"));
                 format!("{count} {commits} whose signer may not write {here}")
             }
             Fault::OutsideWindow { .. } => format!("{count} {commits} whose key was not valid when first seen"),
+            Fault::NotPlain(_) => {
+                let merges = if count == 1 {
+                    "merge that no writer signed and that is"
+                } else {
+                    "merges that no writer signed and that are"
+                };
+                format!("{count} {merges} not plain")
+            }
+            Fault::MergeTooLarge(_) => format!("{count} {commits} too large to be judged"),
         }
     }
 }
@@ -104,7 +149,7 @@ impl Finding {
     fn line(&self) -> String {
         let claim = if self.claim.is_empty() { String::new() } else { format!(" {}", self.claim) };
         match &self.fault {
-            Fault::Unsigned { merge: false } => format!("{}{claim}", self.commit.short()),
+            Fault::Unsigned => format!("{}{claim}", self.commit.short()),
             fault => format!("{}{claim}: {}", self.commit.short(), fault.detail()),
         }
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::fault::{Fault, Finding, summaries};
 use super::grammar::{Armor, Commit};
 use super::history::{self, Candidate};
-use super::{FirstSeen, JudgedCommit, Judgement, RawCommit, Trust, Verified};
+use super::{Carriers, FirstSeen, JudgedCommit, Judgement, MergeFacts, RawCommit, Trust, Verified, merge};
 use crate::name::{Digest, Fingerprint, Principal};
 use crate::signature::{GIT_NAMESPACE, Standing, verify_ssh};
 
@@ -32,7 +32,7 @@ pub(super) fn judge(candidate: &Candidate<'_>, trust: &Trust, first_seen: &First
     let mut commits = Vec::with_capacity(candidate.new.len());
     for (raw, read) in &candidate.new {
         let (commit, fault) = match read {
-            Ok(read) => bench.judge(raw, read),
+            Ok(read) => bench.carry(read, candidate.fetched.merges.get(&raw.id), bench.judge(raw, read)),
             Err(fault) => (unread(raw), Some(fault.clone())),
         };
         commits.push(with_reason(commit, fault, &mut findings));
@@ -78,6 +78,7 @@ fn unread(raw: &RawCommit) -> JudgedCommit {
         claimed_author: String::new(),
         signer: None,
         fingerprint: None,
+        carrier: None,
         reasons: Vec::new(),
     }
 }
@@ -100,8 +101,27 @@ impl Bench<'_> {
             claimed_author: commit.author.email.clone(),
             signer,
             fingerprint,
+            carrier: None,
             reasons: Vec::new(),
         };
+        (judged, fault)
+    }
+
+    /// Takes the fault off a commit that may be a carrier. Whether all it merges is authorised is judged of each new
+    /// commit on its own.
+    fn carry(
+        &self,
+        commit: &Commit,
+        facts: Option<&MergeFacts>,
+        (mut judged, fault): (JudgedCommit, Option<Fault>),
+    ) -> (JudgedCommit, Option<Fault>) {
+        let Some(carrier) = fault.as_ref().and_then(Fault::carrier) else { return (judged, fault) };
+        let fault = match self.trust.carriers {
+            Carriers::Allow => None,
+            Carriers::Plain if commit.parents.len() < 2 => fault,
+            Carriers::Plain => merge::fault(commit.parents.len(), facts),
+        };
+        judged.carrier = fault.is_none().then_some(carrier);
         (judged, fault)
     }
 
@@ -125,14 +145,13 @@ impl Bench<'_> {
 }
 
 fn signing_key(commit: &Commit, payload: &[u8]) -> Result<Fingerprint, Fault> {
-    let unsupported = |what: &str| Fault::BadSignature(format!("{what} are not supported yet"));
     match &commit.signature {
-        None => Err(Fault::Unsigned { merge: commit.parents.len() > 1 }),
+        None => Err(Fault::Unsigned),
         Some(Armor::Ssh(armor)) => {
             verify_ssh(armor, GIT_NAMESPACE, payload).map_err(|problem| Fault::BadSignature(problem.to_string()))
         }
-        Some(Armor::OpenPgp) => Err(unsupported("OpenPGP signatures")),
-        Some(Armor::X509) => Err(unsupported("X.509 signatures")),
+        Some(Armor::OpenPgp) => Err(Fault::UnknownKind("OpenPGP signatures")),
+        Some(Armor::X509) => Err(Fault::UnknownKind("X.509 signatures")),
         Some(Armor::Other(line)) => {
             Err(Fault::BadSignature(format!("its signature begins with `{line}`, which is no armor")))
         }

@@ -7,6 +7,7 @@ mod grammar;
 mod history;
 mod identity;
 mod judgement;
+mod merge;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 
 use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RefName};
 use crate::signature::Signers;
+
+pub use merge::{FourWay, MergeEntry, MergeFacts, MergedPath};
 
 /// The raw bytes of a commit object, as Git stores them (without the `commit <size>` header).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub struct Fetched {
     pub tip_commit: RawCommit,
     /// The parents of `new` that are not in it: reachable from the accepted head or an introduction.
     pub boundary: BTreeSet<CommitId>,
+    /// Every commit of `new` with two parents, compared with them.
+    pub merges: BTreeMap<CommitId, MergeFacts>,
     /// Whether the tip is an introduction, or reachable from one.
     pub introduced: bool,
     /// Whether an introduction is configured and the tip descends from none of them and is none of them.
@@ -73,6 +78,33 @@ pub struct Trust {
     pub signers: Signers,
     /// The principals that may write here; `None`: every signer.
     pub writers: Option<BTreeSet<Principal>>,
+    /// Which commits may enter that none of them signed.
+    pub carriers: Carriers,
+}
+
+/// Which commits may be carriers: commits that move content and authorise nothing, because nobody with rights here signed
+/// them. A signature that does not hold, or a key that is not valid any more, never makes a carrier.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carriers {
+    /// A merge of two authorised commits in which each path has what the side has that alone changed it. The same
+    /// change on both sides is nothing to merge, so it may stand.
+    #[default]
+    Plain,
+    /// Every commit: whoever may push is trusted.
+    Allow,
+}
+
+/// Who did sign a carrier, if anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carrier {
+    /// Nobody.
+    Unsigned,
+    /// A key that is in no signers file, as that of a forge.
+    ForeignKey,
+    /// A signer who may not write here.
+    NoWriter,
 }
 
 /// When each commit was first seen by the agent, keyed by the SHA-256 of its signed payload.
@@ -94,8 +126,18 @@ pub struct JudgedCommit {
     pub signer: Option<Principal>,
     /// With which key.
     pub fingerprint: Option<Fingerprint>,
+    /// Whether it is accepted as a carrier: its signer, if it has one, then authorised nothing.
+    pub carrier: Option<Carrier>,
     /// Why it does not count; empty when it does.
     pub reasons: Vec<Reason>,
+}
+
+impl JudgedCommit {
+    /// The signer, unless it is a carrier.
+    #[must_use]
+    pub fn authorised_by(&self) -> Option<&Principal> {
+        if self.carrier.is_none() { self.signer.as_ref() } else { None }
+    }
 }
 
 /// What came of judging: for `verify`, which shows accepted and refused commits alike.
@@ -155,6 +197,28 @@ pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Times
     match history::limit(&fetched) {
         Some(reason) => Judgement { commits: Vec::new(), verdict: Err(vec![reason]) },
         None => judgement::judge(&history::Candidate::read(&fetched), trust, first_seen, now),
+    }
+}
+
+/// Who answers for accepted commits, in words: `all signed by dana@example.com`; or, where some are carriers,
+/// `2 signed by dana@example.com, 1 carried unsigned`. Empty where there is no commit.
+#[must_use]
+pub fn authorship(commits: &[JudgedCommit]) -> String {
+    let signers: BTreeSet<&str> =
+        commits.iter().filter_map(JudgedCommit::authorised_by).map(Principal::as_str).collect();
+    let signers = signers.into_iter().collect::<Vec<_>>().join(", ");
+    let carried: Vec<Carrier> = commits.iter().filter_map(|commit| commit.carrier).collect();
+    let how = match carried.first() {
+        None if commits.is_empty() => return String::new(),
+        None => return format!("all signed by {signers}"),
+        Some(first) if carried.iter().any(|carrier| carrier != first) => "",
+        Some(Carrier::Unsigned) => " unsigned",
+        Some(Carrier::ForeignKey) => " by forge key",
+        Some(Carrier::NoWriter) => " by a signer who is no writer here",
+    };
+    match commits.len() - carried.len() {
+        0 => format!("all carried{how}"),
+        signed => format!("{signed} signed by {signers}, {} carried{how}", carried.len()),
     }
 }
 

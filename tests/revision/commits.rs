@@ -104,19 +104,6 @@ fn an_openpgp_or_x509_signature_is_refused_by_name() {
 }
 
 #[test]
-fn an_unsigned_merge_says_that_carriers_are_not_supported() {
-    let repository = Repository::new();
-    let head = repository.commit("one", Some("lena"));
-    repository.git(&["checkout", "--quiet", "-b", "side"]);
-    repository.commit("side", Some("omar"));
-    repository.git(&["checkout", "--quiet", "main"]);
-    repository.git(&["merge", "--quiet", "--no-ff", "--no-gpg-sign", "-m", "Merge pull request #1", "side"]);
-    let refusals = repository.refusals(&repository.tip(), Some(&head));
-    assert_eq!(refusals.len(), 1);
-    assert!(refusals[0].1.ends_with("a merge without a signature, and carriers are not supported yet"), "{refusals:?}");
-}
-
-#[test]
 fn a_merge_of_a_signed_tag_is_judged_by_its_own_signature() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));

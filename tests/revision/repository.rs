@@ -1,13 +1,13 @@
 //! A repository made by real `git` and real `ssh-keygen`, and the loader that an edge would be.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use lockmaster::name::{CommitId, EnvironmentName, RefName};
-use lockmaster::revision::{Fetched, FirstSeen, Judgement, RawCommit, Relation, Trust, judge};
+use lockmaster::revision::{Carriers, Fetched, FirstSeen, Judgement, RawCommit, Relation, Trust, judge};
 use lockmaster::signature::Signers;
 
 pub(crate) struct Repository {
@@ -131,6 +131,7 @@ impl Repository {
             new: rows.iter().map(|row| self.raw(&row[0])).collect(),
             tip_commit: self.raw(tip),
             boundary,
+            merges: BTreeMap::new(),
             introduced: introductions.iter().any(|introduction| ancestor(tip, introduction)),
             outside_introduction: !introductions.is_empty() && !introductions.iter().any(|from| ancestor(from, tip)),
         }
@@ -143,7 +144,8 @@ impl Repository {
 
     pub(crate) fn trusting(&self, signers: &str) -> Trust {
         let environment: EnvironmentName = "prod".parse().expect("because it is an environment name");
-        Trust { environment, signers: Signers::parse(signers).expect("because the signers are good"), writers: None }
+        let signers = Signers::parse(signers).expect("because the signers are good");
+        Trust { environment, signers, writers: None, carriers: Carriers::Plain }
     }
 
     /// Judges a tip on top of an accepted head, with Lena and Omar as writers.

@@ -83,7 +83,9 @@ fn of_history(code: Code, place: &Place) -> Option<String> {
         }
         Code::MalformedCommit => "make the commit again with git: git commit --amend --no-edit -S".to_owned(),
         Code::CorruptObject => "look for the damage: git fsck --full; then push from a clone that is whole".to_owned(),
-        Code::MergeNotPlain => "make the merge again by hand and sign it: git merge -S".to_owned(),
+        Code::MergeNotPlain => {
+            "rebase the branch and merge it again, or merge it by hand and sign the merge: git merge -S".to_owned()
+        }
         _ => return None,
     })
 }
@@ -98,10 +100,16 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
     };
     let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
     Some(match code {
-        Code::UnsignedCommit => format!("never accepted, so it may be replaced: {resign}"),
+        Code::UnsignedCommit => {
+            format!("never accepted, so it may be replaced: {resign}; if the forge made it: {}", unsquashed(place))
+        }
         Code::BadSignature | Code::AmbiguousSignature => format!("never accepted, so it may be signed again: {resign}"),
         Code::UnknownSigner => {
-            format!("see the key: git log -1 --format='%GF %GS' {commit}; if it is to count, add its line to {signers}")
+            format!(
+                "see the key: git log -1 --format='%GF %GS' {commit}; if it is to count, add its line to {signers}; if it is \
+                 the forge's: {}",
+                unsquashed(place)
+            )
         }
         Code::UnauthorisedSigner => format!(
             "let a writer sign it, or add the principal to `writers` of environment `{}` or to one of its roles",
@@ -113,6 +121,11 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         Code::KeyRevoked => format!("sign again with a key that is not revoked: {resign}"),
         _ => return None,
     })
+}
+
+/// A squash by a forge cannot be told from any other commit that nobody with rights signed.
+fn unsquashed(place: &Place) -> String {
+    format!("merge without squash, or set `carriers: allow` on `{}`", place.environment())
 }
 
 fn of_sources(code: Code) -> Option<String> {
@@ -257,7 +270,8 @@ mod tests {
         };
         let text = hint(&Reason::new(Code::UnsignedCommit, "x"), &place);
         let expected = "never accepted, so it may be replaced: git rebase --force-rebase --gpg-sign 9f2c1e4 && git push \
-                        --force-with-lease origin HEAD:env/prod";
+                        --force-with-lease origin HEAD:env/prod; if the forge made it: merge without squash, or set `carriers: \
+                        allow` on `ENV`";
         assert_eq!(text.as_deref(), Some(expected));
     }
 }

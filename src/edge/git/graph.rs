@@ -9,7 +9,7 @@ use crate::revision::{Fetched, RawCommit, Relation};
 
 use super::error::GitError;
 use super::mirror::{Mirror, parse};
-use super::{commit_id, object_id};
+use super::{commit_id, merge, object_id};
 
 /// How many hidden commits older than every visible one are looked at. Where committer times run backwards a visible
 /// commit can turn out to be hidden; one that is found too late is judged once more, never skipped.
@@ -83,6 +83,7 @@ impl Mirror {
             let parents = graph.commit(*id)?.parents.clone();
             boundary.extend(parents.into_iter().filter(|parent| !new.contains(parent)).map(commit_id));
         }
+        let merges = merge::merges(graph, &order, self.limits.merge_bytes)?;
         Ok(Fetched {
             reference: reference.clone(),
             tip: commit_id(tip),
@@ -91,6 +92,7 @@ impl Mirror {
             new: order.iter().map(|id| graph.raw(*id)).collect::<Result<_, _>>()?,
             tip_commit: graph.raw(tip)?,
             boundary,
+            merges,
             introduced,
             outside_introduction: !descends,
         })
@@ -105,10 +107,10 @@ pub(super) struct Graph<'o> {
 
 /// What the walk needs to know of a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Commit {
-    parents: Vec<Oid>,
+pub(super) struct Commit {
+    pub(super) parents: Vec<Oid>,
     /// The committer's seconds, which anybody can write: they order the walk and decide nothing.
-    time: i64,
+    pub(super) time: i64,
 }
 
 impl<'o> Graph<'o> {
@@ -131,7 +133,16 @@ impl<'o> Graph<'o> {
     /// This is exact whatever committer times say: all commits between the two are visible, and every visible commit
     /// is walked.
     pub(super) fn reaches(&mut self, above: Oid, below: Oid) -> Result<bool, GitError> {
-        Ok(above == below || self.mark(&[above], &[below])?.get(&below).is_some_and(|mark| mark & VISIBLE != 0))
+        Ok(self.reaches_by(above, below)?.0)
+    }
+
+    /// The same, and how many commits were looked at.
+    pub(super) fn reaches_by(&mut self, above: Oid, below: Oid) -> Result<(bool, usize), GitError> {
+        if above == below {
+            return Ok((true, 0));
+        }
+        let marks = self.mark(&[above], &[below])?;
+        Ok((marks.get(&below).is_some_and(|mark| mark & VISIBLE != 0), marks.len()))
     }
 
     fn relation(&mut self, tip: Oid, accepted: Option<Oid>) -> Result<Relation, GitError> {
@@ -209,12 +220,25 @@ impl<'o> Graph<'o> {
         Ok(order)
     }
 
-    fn commit(&mut self, id: Oid) -> Result<&Commit, GitError> {
+    pub(super) fn commit(&mut self, id: Oid) -> Result<&Commit, GitError> {
         if !self.commits.contains_key(&id) {
             let commit = read_commit(&self.bytes(id)?);
             self.commits.insert(id, commit);
         }
         Ok(&self.commits[&id])
+    }
+
+    /// The tree of a commit, read as Git does: its first line.
+    pub(super) fn tree_id(&self, id: Oid) -> Result<Oid, GitError> {
+        let bytes = self.bytes(id)?;
+        let line = bytes.split(|b| *b == b'\n').next().and_then(|line| line.strip_prefix(b"tree "));
+        let hex = line.and_then(|hex| std::str::from_utf8(hex).ok()).filter(|hex| hex.len() == 40);
+        hex.and_then(|hex| Oid::from_str(hex).ok())
+            .ok_or_else(|| GitError::RefNotFound { name: id.to_string(), found: "names no tree".to_owned() })
+    }
+
+    pub(super) fn odb(&self) -> &'o Odb<'o> {
+        self.odb
     }
 
     fn raw(&self, id: Oid) -> Result<RawCommit, GitError> {

@@ -46,6 +46,8 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Files and directories of a commit.
     pub tree_entries: u64,
+    /// Bytes that comparing the new merges of one judgement with their sides may read.
+    pub merge_bytes: u64,
 }
 
 impl Default for Limits {
@@ -56,6 +58,7 @@ impl Default for Limits {
             new_commits: 10_000,
             file_bytes: 8 << 20,
             tree_entries: 1_000_000,
+            merge_bytes: 1 << 30,
         }
     }
 }

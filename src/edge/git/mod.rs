@@ -11,6 +11,7 @@ mod connect;
 mod error;
 mod graph;
 mod known_hosts;
+mod merge;
 mod mirror;
 mod place;
 mod tree;

@@ -12,7 +12,7 @@ use super::mirror::{Mirror, parse};
 use super::object_id;
 
 /// How deep directories may be nested.
-const DEPTH: usize = 256;
+pub(super) const DEPTH: usize = 256;
 
 impl Mirror {
     /// Every file of a commit, with the size of its blob.
@@ -157,14 +157,14 @@ impl Listing<'_> {
     }
 }
 
-struct RawEntry<'a> {
-    mode: &'a [u8],
-    name: &'a [u8],
-    id: Oid,
+pub(super) struct RawEntry<'a> {
+    pub(super) mode: &'a [u8],
+    pub(super) name: &'a [u8],
+    pub(super) id: Oid,
 }
 
 /// `<mode> SP <name> NUL <id>`, again and again (gitformat: the tree object).
-struct RawEntries<'a>(&'a [u8]);
+pub(super) struct RawEntries<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for RawEntries<'a> {
     type Item = Result<RawEntry<'a>, &'static str>;
@@ -193,7 +193,7 @@ impl<'a> RawEntries<'a> {
 }
 
 /// What the entry is; `None` for a directory.
-fn judge_entry(entry: &RawEntry<'_>) -> Result<Option<EntryKind>, String> {
+pub(super) fn judge_entry(entry: &RawEntry<'_>) -> Result<Option<EntryKind>, String> {
     let name = String::from_utf8_lossy(entry.name);
     if entry.name.is_empty() || entry.name == b"." || entry.name == b".." || entry.name.contains(&b'/') {
         return Err(format!("`{name}` is no name of a file"));
