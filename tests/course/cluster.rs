@@ -1,0 +1,212 @@
+//! A cluster as a map of objects: uid, resource version, health, finalizers, labels. It applies and deletes as the edge
+//! would, in one atomic step each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lockmaster::course::{Applied, Deleted};
+use lockmaster::manifest::Manifest;
+use lockmaster::name::{Code, Digest, ObjectKey, Reason};
+use lockmaster::plan::{Member, PART_OF};
+use serde_json::{Value, json};
+
+pub(crate) const SET_ID: &str = "applyset-shop";
+
+/// What becomes of an object once it is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    WellAfter(u64),
+    Never,
+    Fails,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) digest: Digest,
+    manifest: Value,
+    uid: String,
+    version: u64,
+    generation: u64,
+    well_at: Option<Timestamp>,
+    pub(crate) well: bool,
+    pub(crate) ours: bool,
+    terminating: bool,
+    pub(crate) finalizer: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Cluster {
+    pub(crate) objects: BTreeMap<ObjectKey, Body>,
+    pub(crate) fates: BTreeMap<ObjectKey, Fate>,
+    pub(crate) denied: BTreeSet<ObjectKey>,
+    /// Objects of these names get a finalizer when they are made.
+    pub(crate) held: BTreeSet<ObjectKey>,
+    /// What a watch has to tell, oldest first; `None`: gone.
+    changes: Vec<(ObjectKey, Option<Value>)>,
+    version: u64,
+    uids: u64,
+}
+
+impl Cluster {
+    pub(crate) fn apply(&mut self, manifest: &Manifest, now: Timestamp) -> Applied {
+        let key = &manifest.key;
+        if self.denied.contains(key) {
+            let reason = Reason::new(Code::ApplyFailed, format!("`{key}` is refused")).at_object(key.clone());
+            return Applied::Denied(reason);
+        }
+        let same = self.objects.get(key).is_some_and(|body| body.digest == manifest.digest && body.ours);
+        if !same {
+            self.version += 1;
+            let fate = self.fates.get(key).copied().unwrap_or(Fate::WellAfter(2));
+            let instant = ["ConfigMap", "Secret"].contains(&key.kind.as_str());
+            let old = self.objects.remove(key);
+            let fresh = old.is_none();
+            self.uids += u64::from(fresh);
+            let body = Body {
+                digest: manifest.digest,
+                manifest: manifest.value.clone(),
+                uid: old.as_ref().map_or_else(|| format!("uid-{}", self.uids), |body| body.uid.clone()),
+                version: self.version,
+                generation: old.as_ref().map_or(1, |body| body.generation + 1),
+                well_at: match fate {
+                    Fate::WellAfter(seconds) if !instant => Some(later(now, seconds)),
+                    _ => None,
+                },
+                well: instant,
+                ours: true,
+                terminating: old.as_ref().is_some_and(|body| body.terminating),
+                finalizer: old.as_ref().map_or_else(|| self.held.contains(key), |body| body.finalizer),
+            };
+            self.objects.insert(key.clone(), body);
+            self.tell(key);
+        }
+        Applied::Done(Box::new(self.value(key).expect("because it was just applied")))
+    }
+
+    pub(crate) fn delete(&mut self, key: &ObjectKey, member: &Member) -> Deleted {
+        let Some(body) = self.objects.get_mut(key) else { return Deleted::Gone };
+        if member.uid.as_ref().is_some_and(|uid| *uid != body.uid) || !body.ours {
+            return Deleted::LeftAlone;
+        }
+        if body.finalizer {
+            self.version += 1;
+            body.terminating = true;
+            body.version = self.version;
+            self.tell(key);
+            let text = format!("`{key}` waits for its finalizer");
+            return Deleted::Terminating(Reason::new(Code::DeletionBlocked, text));
+        }
+        self.remove(key);
+        Deleted::Gone
+    }
+
+    /// Somebody else deletes an object, or its last finalizer goes.
+    pub(crate) fn remove(&mut self, key: &ObjectKey) {
+        self.version += 1;
+        self.objects.remove(key);
+        self.changes.push((key.clone(), None));
+    }
+
+    /// Lets the finalizers of everything that is being deleted run.
+    pub(crate) fn finalize(&mut self) {
+        self.held.clear();
+        let ended: Vec<ObjectKey> =
+            self.objects.iter().filter(|(_, body)| body.terminating).map(|(key, _)| key.clone()).collect();
+        for body in self.objects.values_mut() {
+            body.finalizer = false;
+        }
+        for key in ended {
+            self.remove(&key);
+        }
+    }
+
+    /// Objects whose time has come get well.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        let due = |body: &Body| !body.well && !body.terminating && body.well_at.is_some_and(|time| time <= now);
+        let ready: Vec<ObjectKey> =
+            self.objects.iter().filter(|(_, body)| due(body)).map(|(key, _)| key.clone()).collect();
+        for key in ready {
+            self.version += 1;
+            let version = self.version;
+            if let Some(body) = self.objects.get_mut(&key) {
+                body.well = true;
+                body.version = version;
+            }
+            self.tell(&key);
+        }
+    }
+
+    /// A stuck object recovers.
+    pub(crate) fn recover(&mut self, key: &ObjectKey, now: Timestamp) {
+        self.fates.remove(key);
+        if let Some(body) = self.objects.get_mut(key) {
+            body.well_at = Some(now);
+        }
+        self.advance(now);
+    }
+
+    pub(crate) fn next_change(&self) -> Option<Timestamp> {
+        let coming = self.objects.values().filter(|body| !body.well && !body.terminating);
+        coming.filter_map(|body| body.well_at).min()
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<(ObjectKey, Option<Value>)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    fn tell(&mut self, key: &ObjectKey) {
+        let value = self.value(key);
+        self.changes.push((key.clone(), value));
+    }
+
+    pub(crate) fn value(&self, key: &ObjectKey) -> Option<Value> {
+        let body = self.objects.get(key)?;
+        let mut value = body.manifest.clone();
+        if body.ours {
+            value["metadata"]["labels"][PART_OF] = json!(SET_ID);
+        }
+        value["metadata"]["uid"] = json!(body.uid);
+        value["metadata"]["resourceVersion"] = json!(body.version.to_string());
+        value["metadata"]["generation"] = json!(body.generation);
+        if body.terminating {
+            value["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        }
+        let fails = self.fates.get(key) == Some(&Fate::Fails);
+        if let Some(status) = status(&key.kind, body, fails) {
+            value["status"] = status;
+        }
+        Some(value)
+    }
+}
+
+fn status(kind: &str, body: &Body, fails: bool) -> Option<Value> {
+    let seen = body.generation;
+    let truth = if body.well { "True" } else { "False" };
+    Some(match kind {
+        "Deployment" => {
+            let available = u32::from(body.well);
+            let progress = if fails { "ProgressDeadlineExceeded" } else { "NewReplicaSetAvailable" };
+            json!({
+                "observedGeneration": seen, "replicas": 1, "updatedReplicas": 1,
+                "readyReplicas": available, "availableReplicas": available,
+                "conditions": [
+                    {"type": "Available", "status": truth, "reason": "Replicas", "message": "replicas"},
+                    {"type": "Progressing", "status": "True", "reason": progress, "message": "progress"},
+                ],
+            })
+        }
+        "CustomResourceDefinition" if body.well => {
+            json!({"conditions": [{"type": "Established", "status": "True", "reason": "Accepted", "message": "ok"}]})
+        }
+        "CustomResourceDefinition" => json!({}),
+        "PersistentVolumeClaim" => json!({"phase": if body.well { "Bound" } else { "Pending" }}),
+        "Widget" => json!({"observedGeneration": seen,
+            "conditions": [{"type": "Ready", "status": truth, "reason": "Made", "message": "made"}]}),
+        _ => return None,
+    })
+}
+
+pub(crate) fn later(time: Timestamp, seconds: u64) -> Timestamp {
+    time.checked_add(Duration::from_secs(seconds)).expect("because the run is short")
+}

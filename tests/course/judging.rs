@@ -1,0 +1,121 @@
+//! Steps 3 to 8 in the real rooms: proofs are earned here as in production.
+
+use std::collections::BTreeMap;
+
+use lockmaster::course::{Brief, Judged, Opening, Verdict};
+use lockmaster::deploylog::{EntryCommit, Signer};
+use lockmaster::gate::{self, Admission};
+use lockmaster::manifest::{Fence, ManifestSet, Scopes};
+use lockmaster::name::{Code, GroupKind, Reason};
+use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
+use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered, Renderer, Sources};
+use lockmaster::revision::{self, Fetched, FirstSeen, JudgedCommit};
+
+use super::shop::NAMESPACE;
+use super::world::{Flaw, World, policy};
+
+impl World {
+    pub(crate) fn judge(&self, brief: &Brief) -> Judged {
+        let accepted = brief.accepted.as_ref().map(|accepted| &accepted.id);
+        let accepted = accepted.filter(|_| self.flaw != Some(Flaw::ForgetsTheAcceptedHead));
+        let fetched = self.forge.fetched(&brief.tip, accepted);
+        let history = revision::check_history(&fetched);
+        let judgement = revision::judge(fetched.clone(), &self.forge.trust(), &FirstSeen::new(), self.now);
+        let candidate = self.candidate(&fetched, &judgement.commits);
+        let verdict = match history.and(judgement.verdict) {
+            Ok(verified) => self.plan(verified, brief).unwrap_or_else(|verdict| verdict),
+            Err(reasons) => Verdict::Stopped { refused: true, reasons, gates: Vec::new() },
+        };
+        Judged { candidate, verdict, durations_ms: BTreeMap::new() }
+    }
+
+    fn plan(&self, verified: revision::Verified, brief: &Brief) -> Result<Verdict, Verdict> {
+        let refused = |reasons| Verdict::Stopped { refused: true, reasons, gates: Vec::new() };
+        let closure = self.close(brief);
+        if brief.standing.as_ref().is_some_and(|standing| standing.inputs == closure.inputs().digest()) {
+            return Ok(Verdict::Unchanged);
+        }
+        let rendered =
+            Rendered::new(verified, closure, &Outputs::new(), &fence(), &Scopes::built_in()).map_err(refused)?;
+        let standing = match &brief.standing {
+            None => None,
+            Some(standing) => {
+                let text = format!("the bytes of `{}` are not stored", standing.release);
+                let missing = || Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, text));
+                let (bytes, _) = self.releases.get(&standing.release).ok_or_else(missing)?;
+                Some(ManifestSet::from_bytes(bytes).expect("because a set was stored"))
+            }
+        };
+        let questions = plan::questions(rendered.set(), standing.as_ref(), &brief.inventory);
+        let observed = self.observe(questions, rendered.set());
+        let policy = policy();
+        let ground =
+            Ground { standing: standing.as_ref(), inventory: &brief.inventory, observed: &observed, policy: &policy };
+        let plan = Plan::new(rendered, &ground).map_err(|reason| refused(vec![reason]))?;
+        Ok(match gate::admit(plan) {
+            Admission::Admit(admitted) => Verdict::Admitted(Opening { admitted }),
+            Admission::Stopped { refused, reasons, gates, .. } => {
+                Verdict::Stopped { refused, reasons, gates: gate::recorded(&gates) }
+            }
+        })
+    }
+
+    fn close(&self, brief: &Brief) -> Closure {
+        let tree = self.forge.tree(&brief.tip);
+        let path = "deploy".parse().expect("because it is a path");
+        let sources = Sources { paths: vec![path], renderer: Renderer::Plain };
+        let mut contents = Contents::new();
+        loop {
+            match render::close(&tree, &sources, &contents).expect("because the tree is plain") {
+                Closing::Needs(paths) => {
+                    let all = self.forge.contents(&brief.tip);
+                    contents.extend(paths.into_iter().map(|path| (path.clone(), all[&path].clone())));
+                }
+                Closing::Closed(closure) => return closure,
+            }
+        }
+    }
+
+    fn observe(&self, questions: Questions, release: &ManifestSet) -> Observed {
+        let live = |key: &_| self.cluster.value(key).map_or(Live::Absent, Live::Present);
+        let mut dry_runs = BTreeMap::new();
+        for key in questions.dry_run {
+            let Some(manifest) = release.get(&key) else { continue };
+            let Some(mut would) = self.cluster.value(&key) else { continue };
+            if let (Some(would), Some(wanted)) = (would.as_object_mut(), manifest.value.as_object()) {
+                let fields = wanted.iter().filter(|(name, _)| *name != "metadata");
+                would.extend(fields.map(|(name, value)| (name.clone(), value.clone())));
+            }
+            dry_runs.insert(key, DryRun::Would(would));
+        }
+        Observed {
+            live: questions.read.iter().map(|key| (key.clone(), live(key))).collect(),
+            dry_runs,
+            namespaces: [NAMESPACE.to_owned()].into(),
+        }
+    }
+
+    fn candidate(&self, fetched: &Fetched, commits: &[JudgedCommit]) -> EntryCommit {
+        let described = commits.iter().find(|commit| commit.id == fetched.tip).cloned();
+        let tip = described.or_else(|| revision::describe(&fetched.tip_commit));
+        let tip = tip.expect("because every commit here has the form of one");
+        EntryCommit {
+            first_seen: self.now,
+            signer: tip.signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
+            id: tip.id,
+            payload_hash: tip.payload_hash,
+            subject: tip.subject,
+            claimed_author: tip.claimed_author,
+            ships: commits.iter().map(|commit| commit.id.clone()).collect(),
+        }
+    }
+}
+
+fn fence() -> Fence {
+    Fence {
+        namespaces: vec![NAMESPACE.to_owned()],
+        default_namespace: Some(NAMESPACE.to_owned()),
+        cluster_kinds: vec![GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")],
+        agent_namespace: "lockmaster".to_owned(),
+    }
+}

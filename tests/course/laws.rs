@@ -1,0 +1,276 @@
+//! The laws that every run is held to. Each has a name, so that a planted bug can be shown to break just that one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use lockmaster::course::{Answer, Order, Token};
+use lockmaster::deploylog::{Log, Phase};
+use lockmaster::manifest::{Manifest, ManifestSet, Stage};
+use lockmaster::name::{CommitId, Digest, ObjectKey};
+
+use super::simulation::Simulation;
+use super::world::World;
+
+/// What an outstanding order is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Errand {
+    Append(Option<Digest>),
+    Apply(ObjectKey),
+    Delete(ObjectKey),
+    Other,
+}
+
+impl Errand {
+    pub(crate) fn of(order: &Order) -> Self {
+        match order {
+            Order::Append(proposal) => {
+                Errand::Append(proposal.release.filter(|_| proposal.phase == Some(Phase::Opened)))
+            }
+            Order::Apply { manifest, .. } => Errand::Apply(manifest.key.clone()),
+            Order::Delete { key, .. } => Errand::Delete(key.clone()),
+            _ => Errand::Other,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Laws {
+    broken: Vec<(&'static str, String)>,
+    /// Also the order of stages is watched; not where objects go or get ill behind our back.
+    pub(crate) stages: bool,
+    /// Every apply that was carried out.
+    pub(crate) applies: Vec<(ObjectKey, Timestamp)>,
+    pub(crate) deletes: Vec<ObjectKey>,
+}
+
+impl Laws {
+    pub(crate) fn broken(&mut self, law: &'static str, what: impl Into<String>) {
+        self.broken.push((law, what.into()));
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<&'static str> {
+        self.broken.iter().map(|(law, _)| *law).collect()
+    }
+
+    pub(crate) fn hold(&self, context: &str) {
+        let shown = &self.broken[..self.broken.len().min(8)];
+        assert!(self.broken.is_empty(), "{context}: {shown:#?}");
+    }
+
+    /// What the course may not even ask for.
+    pub(crate) fn issued(&mut self, world: &World, before: &BTreeMap<Token, Errand>, order: &Order, alone: bool) {
+        let writes = |key: &ObjectKey| {
+            before.values().any(|errand| matches!(errand, Errand::Apply(other) | Errand::Delete(other) if other == key))
+        };
+        match order {
+            Order::Append(proposal) => {
+                if before.values().any(|errand| matches!(errand, Errand::Append(_))) {
+                    self.broken("one append at a time", format!("{:?}", proposal.phase));
+                }
+                let opens = proposal.release.filter(|_| proposal.phase == Some(Phase::Opened));
+                let set = opens.and_then(|release| world.archive.get(&release));
+                let deleting = |key: &ObjectKey| before.values().any(|errand| *errand == Errand::Delete(key.clone()));
+                for manifest in set.map(ManifestSet::manifests).unwrap_or_default() {
+                    if deleting(&manifest.key) {
+                        self.broken("no opening while its object is deleted", manifest.key.to_string());
+                    }
+                }
+            }
+            Order::Apply { manifest, .. } => {
+                if writes(&manifest.key) {
+                    self.broken("one write per object", manifest.key.to_string());
+                }
+                if alone {
+                    self.inventory_first(world, manifest);
+                    if self.stages {
+                        self.in_order(world, manifest);
+                    }
+                }
+            }
+            Order::Delete { key, .. } => {
+                if writes(key) {
+                    self.broken("one write per object", key.to_string());
+                }
+                let names = |errand: &Errand| match errand {
+                    Errand::Append(Some(release)) => world.archive.get(release).is_some_and(|set| set.get(key).is_some()),
+                    _ => false,
+                };
+                if before.values().any(names) {
+                    self.broken("no delete while an opening names it", key.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn inventory_first(&mut self, world: &World, manifest: &Manifest) {
+        let standing = world.replay.log().standing.as_ref().map(|standing| standing.sequence);
+        let known = world.inventory.members.contains_key(&manifest.key);
+        if !known || Some(world.inventory.sequence) != standing {
+            self.broken("inventory before the first write", manifest.key.to_string());
+        }
+    }
+
+    fn in_order(&mut self, world: &World, manifest: &Manifest) {
+        let Some(set) = standing_set(world) else { return };
+        let place = (manifest.stage, manifest.wave);
+        for other in set.manifests().iter().filter(|other| (other.stage, other.wave) < place) {
+            let live = world.cluster.objects.get(&other.key);
+            let written = live.is_some_and(|body| body.digest == other.digest);
+            let waited = other.stage != Stage::Config && !other.key.is_core("PersistentVolumeClaim");
+            if !written || (waited && !live.is_some_and(|body| body.well)) {
+                self.broken("stages in order", format!("`{}` before `{}`", manifest.key, other.key));
+            }
+        }
+    }
+
+    /// What may not reach the world.
+    pub(crate) fn before_effect(&mut self, world: &World, order: &Order) {
+        let log = world.replay.log();
+        match order {
+            Order::Append(proposal) if proposal.phase == Some(Phase::Opened) => {
+                if !proposal.release.is_some_and(|release| world.releases.contains_key(&release)) {
+                    self.broken("bytes before the opening", format!("{:?}", proposal.release));
+                }
+            }
+            Order::Append(proposal) if proposal.phase == Some(Phase::Proven) => self.proven(world),
+            Order::Apply { manifest, .. } => {
+                self.applies.push((manifest.key.clone(), world.now));
+                let opened = openings(log).any(|(_, release)| {
+                    let named = world.archive.get(&release).and_then(|set| set.get(&manifest.key));
+                    named.is_some_and(|named| named.digest == manifest.digest)
+                });
+                if !opened {
+                    self.broken("opened before the first write", manifest.key.to_string());
+                }
+            }
+            Order::Delete { key, .. } => {
+                self.deletes.push(key.clone());
+                let member = world.inventory.members.get(key);
+                if standing_set(world).is_some_and(|set| set.get(key).is_some()) {
+                    self.broken("only doomed members are deleted", format!("`{key}` is named by what stands"));
+                } else if !member.is_some_and(|member| member.doomed) {
+                    self.broken("only doomed members are deleted", format!("`{key}` is not doomed"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// No claim beyond what is.
+    fn proven(&mut self, world: &World) {
+        let Some(set) = standing_set(world) else { return };
+        for manifest in set.manifests() {
+            let live = world.cluster.objects.get(&manifest.key);
+            if !live.is_some_and(|body| body.well && body.digest == manifest.digest) {
+                self.broken("proven only when well", manifest.key.to_string());
+            }
+        }
+    }
+
+    pub(crate) fn after_effect(&mut self, world: &World, order: &Order, _: &Answer) {
+        for (key, body) in &world.cluster.objects {
+            if body.ours && !world.inventory.members.contains_key(key) {
+                self.broken("the inventory names all that is ours", key.to_string());
+            }
+        }
+        if matches!(order, Order::Append(_)) {
+            self.log(world);
+        }
+    }
+
+    /// The log as it stands: heads move forward, no commit opens twice.
+    fn log(&mut self, world: &World) {
+        let log = world.replay.log();
+        let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
+        let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
+        let Some((last, before)) = heads.split_last() else { return };
+        if before.contains(last) {
+            self.broken("no opening twice", last.short());
+        }
+        if before.last().is_some_and(|before| !world.forge.line(last).contains(before)) {
+            self.broken("the accepted head moves forward", last.short());
+        }
+    }
+}
+
+fn openings(log: &Log) -> impl Iterator<Item = (u64, Digest)> + '_ {
+    log.entries.iter().filter_map(|entry| {
+        let opened = entry.body.phase == Some(Phase::Opened) && !entry.lapsed;
+        entry.body.release.filter(|_| opened).map(|release| (entry.sequence, release))
+    })
+}
+
+pub(crate) fn standing_set(world: &World) -> Option<&ManifestSet> {
+    world.archive.get(&world.replay.log().standing.as_ref()?.release)
+}
+
+impl Simulation {
+    /// Without further faults everything comes to rest: live equals what stands, the log is whole, and nothing more is
+    /// ordered (I8). `left` are doomed objects that wait for a person.
+    pub(crate) fn converge(&mut self, left: &[ObjectKey]) {
+        self.calm();
+        self.rest();
+        if !self.is_quiet() {
+            let rest: Vec<_> = self.walkers.iter().map(|walker| walker.course.rest()).collect();
+            self.laws.broken("comes to rest", format!("{rest:?}, awaiting {:?}", self.walkers[0].outstanding));
+        }
+        self.judge_end(left);
+        let issued = self.issued;
+        self.run(4000);
+        if self.issued != issued {
+            let text = format!("{} more orders", self.issued - issued);
+            self.laws.broken("then silence", text);
+        }
+        self.judge_end(left);
+    }
+
+    pub(crate) fn calm(&mut self) {
+        self.faults.clear();
+        self.unrest = 0;
+        self.random = None;
+        self.world.writable = true;
+        for walker in &mut self.walkers {
+            walker.asleep = false;
+        }
+    }
+
+    fn judge_end(&mut self, left: &[ObjectKey]) {
+        let Some(set) = standing_set(&self.world) else {
+            self.laws.broken("comes to rest", "nothing stands");
+            return;
+        };
+        let wanted: BTreeMap<&ObjectKey, Digest> = set.manifests().iter().map(|m| (&m.key, m.digest)).collect();
+        let live = self.world.cluster.objects.iter().filter(|(key, body)| body.ours && !left.contains(key));
+        let live: BTreeMap<&ObjectKey, Digest> = live.map(|(key, body)| (key, body.digest)).collect();
+        let mut broken = Vec::new();
+        if live != wanted {
+            let text = format!("live {:?}, standing {:?}", live.keys(), wanted.keys());
+            broken.push(("live equals standing", text));
+        }
+        let members: BTreeSet<&ObjectKey> =
+            self.world.inventory.members.keys().filter(|key| !left.contains(key)).collect();
+        if members != wanted.keys().copied().collect() {
+            broken.push(("the inventory is exact", format!("{members:?}")));
+        }
+        broken.extend(outcomes(self.world.replay.log()));
+        self.laws.broken.extend(broken);
+    }
+}
+
+/// Exactly one last outcome per opening; only a failed one may be proven after all.
+fn outcomes(log: &Log) -> Vec<(&'static str, String)> {
+    let mut broken = Vec::new();
+    for (sequence, _) in openings(log) {
+        let of = log.entries.iter().filter(|entry| entry.body.of == Some(sequence));
+        let phases: Vec<Phase> = of.filter_map(|entry| entry.body.phase).collect();
+        let good = matches!(
+            phases.as_slice(),
+            [Phase::Proven | Phase::Failed | Phase::Superseded] | [Phase::Failed, Phase::Proven]
+        );
+        if !good {
+            broken.push(("one outcome per opening", format!("{sequence}: {phases:?}")));
+        }
+    }
+    broken
+}

@@ -1,0 +1,85 @@
+//! Runs that a seed chooses: what is committed when, what comes in which order, what is lost, and when the agent dies.
+
+use serde_json::Value;
+
+use super::cluster::Fate;
+use super::random::Random;
+use super::shop::{config, deployment, deployment_key, in_wave, widget};
+use super::simulation::Simulation;
+
+/// How many seeds a run of the tests tries.
+const SEEDS: u64 = 500;
+
+fn objects(random: &mut Random, number: usize) -> Vec<Value> {
+    let version = number.to_string();
+    let mut objects = vec![super::shop::definition(), config("always", &version)];
+    for name in ["a", "b", "c"] {
+        if random.chance(50) {
+            objects.push(config(name, &random.below(2).to_string()));
+        }
+        if random.chance(40) {
+            objects.push(deployment(name, &format!("{name}:{}", random.below(2))));
+        }
+    }
+    if random.chance(40) {
+        objects.push(widget("gadget"));
+    }
+    if random.chance(40) {
+        objects.push(in_wave(deployment("first", &version), "-1"));
+    }
+    objects
+}
+
+fn weather(simulation: &mut Simulation, random: &mut Random) {
+    let names = ["a", "b", "c", "first"];
+    let key = deployment_key(names[random.below(names.len())]);
+    match random.below(8) {
+        0 => drop(simulation.world.cluster.fates.insert(key, Fate::Never)),
+        1 => drop(simulation.world.cluster.fates.insert(key, Fate::Fails)),
+        2 => drop(simulation.world.cluster.fates.insert(key, Fate::WellAfter(40))),
+        3 => drop(simulation.world.cluster.held.insert(key)),
+        4 => simulation.world.writable = false,
+        5 => simulation.world.writable = true,
+        6 => simulation.world.cluster.finalize(),
+        _ => simulation.world.cluster.fates.clear(),
+    }
+}
+
+/// One life of an environment: four releases in bad weather, then calm and a last release.
+fn live(seed: u64, walkers: usize) -> Simulation {
+    let mut simulation = Simulation::with(walkers);
+    let mut random = Random::new(seed);
+    simulation.random = Some(Random::new(seed ^ 0x5eed));
+    simulation.unrest = 3;
+    for number in 0..4 {
+        let objects = objects(&mut random, number);
+        if random.chance(15) {
+            let accepted = simulation.world.tip.clone();
+            simulation.world.push_unsigned(&objects);
+            simulation.run(5);
+            simulation.world.tip = accepted;
+        } else {
+            simulation.world.push(&objects);
+        }
+        for _ in 0..random.below(4) {
+            weather(&mut simulation, &mut random);
+            simulation.run([1, 5, 40, 400][random.below(4)]);
+        }
+    }
+    simulation.calm();
+    simulation.world.cluster.fates.clear();
+    simulation.world.cluster.finalize();
+    let objects = objects(&mut random, 9);
+    simulation.world.push(&objects);
+    simulation
+}
+
+#[test]
+fn one_agent_in_any_weather_breaks_no_law_and_comes_to_rest() {
+    let from = std::env::var("COURSE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    for seed in from.map_or(0..SEEDS, |seed| seed..seed + 1) {
+        let mut simulation = live(seed, 1);
+        simulation.converge(&[]);
+        simulation.laws.hold(&format!("seed {seed}"));
+    }
+}
