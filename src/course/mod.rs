@@ -279,6 +279,8 @@ impl Course {
     fn wake_at(&self, now: Timestamp) -> Option<Timestamp> {
         let reading = if self.known.is_none() { self.reading.due_at() } else { None };
         let deadline = self.known.as_ref().and_then(|known| self.behind.wakes_at(&known.log, &self.settings, now));
-        [reading, deadline, self.ahead.due_at(), self.pen.due_at()].into_iter().flatten().min()
+        // What was due at this moment has just been decided: a time that has passed would only spin.
+        let times = [reading, deadline, self.ahead.due_at(), self.pen.due_at()].into_iter().flatten();
+        times.filter(|time| *time > now).min()
     }
 }

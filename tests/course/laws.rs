@@ -35,7 +35,7 @@ impl Errand {
 
 #[derive(Debug, Default)]
 pub(crate) struct Laws {
-    broken: Vec<(&'static str, String)>,
+    pub(crate) broken: Vec<(&'static str, String)>,
     /// Also the order of stages is watched; not where objects go or get ill behind our back.
     pub(crate) stages: bool,
     /// Every apply that was carried out.

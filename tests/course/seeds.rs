@@ -1,5 +1,7 @@
 //! Runs that a seed chooses: what is committed when, what comes in which order, what is lost, and when the agent dies.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::cluster::Fate;
@@ -77,9 +79,16 @@ fn live(seed: u64, walkers: usize) -> Simulation {
 #[test]
 fn one_agent_in_any_weather_breaks_no_law_and_comes_to_rest() {
     let from = std::env::var("COURSE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let mut found = BTreeMap::new();
     for seed in from.map_or(0..SEEDS, |seed| seed..seed + 1) {
         let mut simulation = live(seed, 1);
         simulation.converge(&[]);
-        simulation.laws.hold(&format!("seed {seed}"));
+        for (law, what) in simulation.laws.broken {
+            found.entry(law).or_insert_with(|| (seed, Vec::new())).1.push(what);
+        }
     }
+    for (_, what) in found.values_mut() {
+        what.truncate(4);
+    }
+    assert_eq!(found, BTreeMap::new(), "each law with the first seed that breaks it");
 }
