@@ -211,10 +211,6 @@ impl Simulation {
     pub(crate) fn converge(&mut self, left: &[ObjectKey]) {
         self.calm();
         self.rest();
-        if !self.is_quiet() {
-            let rest: Vec<_> = self.walkers.iter().map(|walker| walker.course.rest()).collect();
-            self.laws.broken("comes to rest", format!("{rest:?}, awaiting {:?}", self.walkers[0].outstanding));
-        }
         self.judge_end(left);
         let issued = self.issued;
         self.run(4000);
@@ -240,22 +236,30 @@ impl Simulation {
             self.laws.broken("comes to rest", "nothing stands");
             return;
         };
+        if !self.is_quiet() {
+            self.laws.broken("comes to rest", format!("{:?}", self.walkers[0].outstanding));
+        }
         let wanted: BTreeMap<&ObjectKey, Digest> = set.manifests().iter().map(|m| (&m.key, m.digest)).collect();
         let live = self.world.cluster.objects.iter().filter(|(key, body)| body.ours && !left.contains(key));
         let live: BTreeMap<&ObjectKey, Digest> = live.map(|(key, body)| (key, body.digest)).collect();
         let mut broken = Vec::new();
         if live != wanted {
-            let text = format!("live {:?}, standing {:?}", live.keys(), wanted.keys());
+            let text = format!("live {}, standing {}", named(live.into_keys()), named(wanted.keys().copied()));
             broken.push(("live equals standing", text));
         }
         let members: BTreeSet<&ObjectKey> =
             self.world.inventory.members.keys().filter(|key| !left.contains(key)).collect();
         if members != wanted.keys().copied().collect() {
-            broken.push(("the inventory is exact", format!("{members:?}")));
+            broken.push(("the inventory is exact", named(members)));
         }
         broken.extend(outcomes(self.world.replay.log()));
         self.laws.broken.extend(broken);
     }
+}
+
+fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
+    let names: Vec<String> = keys.into_iter().map(|key| format!("{}/{}", key.kind, key.name)).collect();
+    names.join(" ")
 }
 
 /// Exactly one last outcome per opening; only a failed one may be proven after all.

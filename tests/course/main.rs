@@ -1,7 +1,6 @@
 //! The course in a model world: no cluster, no repository on disk, no thread. Every proof is earned in the real rooms;
 //! every fault comes from an enumeration or a seed.
 
-#![expect(dead_code)]
 mod cluster;
 mod crash;
 mod forge;

@@ -1,1 +1,81 @@
-//! To come.
+//! Every law can be broken: worlds that lie, and walks that are tampered with.
+
+use std::collections::BTreeSet;
+
+use lockmaster::course::Order;
+
+use super::shop::{config, config_key, deployment, deployment_key};
+use super::simulation::Simulation;
+use super::world::Flaw;
+
+fn broken_by(flaw: Option<Flaw>, tampering: Option<fn(&mut Order) -> bool>) -> BTreeSet<&'static str> {
+    let mut simulation = Simulation::new();
+    simulation.laws.stages = true;
+    simulation.tampering = tampering;
+    let first = simulation.world.push(&[config("settings", "1"), config("old", "1"), deployment("web", "w:1")]);
+    simulation.run(30);
+    simulation.world.flaw = flaw;
+    simulation.world.push(&[config("settings", "2"), deployment("web", "w:2")]);
+    simulation.run(30);
+    simulation.world.tip = Some(first);
+    simulation.converge(&[]);
+    simulation.laws.names()
+}
+
+#[test]
+fn an_honest_world_breaks_no_law() {
+    assert_eq!(broken_by(None, None), BTreeSet::new());
+}
+
+#[test]
+fn a_lying_world_is_found() {
+    for (flaw, law) in [
+        (Flaw::JournalAnswersBeforeItWrites, "opened before the first write"),
+        (Flaw::BytesAreNotStored, "bytes before the opening"),
+        (Flaw::InventoryIsNotWritten, "inventory before the first write"),
+        (Flaw::DeletesNothing, "the inventory names all that is ours"),
+        (Flaw::DeletesNothing, "live equals standing"),
+        (Flaw::ForgetsTheAcceptedHead, "the accepted head moves forward"),
+        (Flaw::ForgetsTheAcceptedHead, "no opening twice"),
+        (Flaw::EverythingLooksWell, "proven only when well"),
+        (Flaw::EverythingLooksWell, "stages in order"),
+    ] {
+        let broken = broken_by(Some(flaw), None);
+        assert!(broken.contains(law), "{flaw:?}: {law} in {broken:?}");
+    }
+}
+
+/// Swaps the key of a delete for one that stands.
+fn deletes_another(order: &mut Order) -> bool {
+    if let Order::Delete { key, .. } = order {
+        *key = deployment_key("web");
+    }
+    false
+}
+
+/// Issues each apply twice.
+fn stutters(order: &mut Order) -> bool {
+    matches!(order, Order::Apply { .. })
+}
+
+/// Shrinks each inventory that is written.
+fn forgets_a_member(order: &mut Order) -> bool {
+    if let Order::WriteInventory(inventory) = order {
+        inventory.members.remove(&config_key("settings"));
+    }
+    false
+}
+
+#[test]
+fn a_tampered_walk_is_found() {
+    let cases: [(fn(&mut Order) -> bool, &str); 4] = [
+        (deletes_another, "only doomed members are deleted"),
+        (stutters, "one write per object"),
+        (forgets_a_member, "the inventory names all that is ours"),
+        (forgets_a_member, "inventory before the first write"),
+    ];
+    for (tampering, law) in cases {
+        let broken = broken_by(None, Some(tampering));
+        assert!(broken.contains(law), "{law} in {broken:?}");
+    }
+}

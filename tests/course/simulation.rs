@@ -68,6 +68,10 @@ pub(crate) struct Simulation {
     pub(crate) faults: BTreeMap<usize, Fault>,
     /// In hundred: how often an order goes wrong by chance.
     pub(crate) unrest: u64,
+    /// Sightings are heard before answers.
+    pub(crate) late_answers: bool,
+    /// Changes each order before it is noted; true: it is issued twice.
+    pub(crate) tampering: Option<fn(&mut Order) -> bool>,
     pub(crate) carried: usize,
     pub(crate) issued: usize,
     steps: usize,
@@ -86,6 +90,8 @@ impl Simulation {
             random: None,
             faults: BTreeMap::new(),
             unrest: 0,
+            late_answers: false,
+            tampering: None,
             carried: 0,
             issued: 0,
             steps: 0,
@@ -104,6 +110,28 @@ impl Simulation {
             self.advance(end);
         }
         self.act_until_idle();
+    }
+
+    /// Lets only so many things happen, and no time pass.
+    pub(crate) fn run_some(&mut self, things: usize) {
+        for _ in 0..things {
+            self.steps += 1;
+            if !self.act() {
+                return;
+            }
+        }
+    }
+
+    /// Runs until one walker holds an order of this kind that is not carried out yet.
+    pub(crate) fn run_until(&mut self, who: usize, wanted: fn(&Order) -> bool) {
+        let end = later(self.world.now, 3600);
+        while !self.walkers[who].pending.iter().any(|issued| wanted(&issued.order)) {
+            assert!(self.world.now < end, "because such an order comes within the hour");
+            self.steps += 1;
+            if !self.act() {
+                self.advance(end);
+            }
+        }
     }
 
     /// Runs until every course rests, at most an hour.
@@ -169,6 +197,7 @@ impl Simulation {
         let able: Vec<usize> = (0..choices.len()).filter(|choice| choices[*choice]).collect();
         let choice = match &mut self.random {
             Some(random) => able[random.below(able.len())],
+            None if self.late_answers => able[able.len() - 1],
             None => able[0],
         };
         match choice {
@@ -266,12 +295,15 @@ impl Simulation {
             self.laws.broken("wakes later", "the course asks to be woken at a time that has passed");
         }
         self.walkers[who].wake = wake;
-        for order in issued {
-            self.issued += 1;
-            let alone = self.walkers.len() == 1;
-            self.laws.issued(&self.world, &self.walkers[who].outstanding, &order.order, alone);
-            let errand = Errand::of(&order.order);
-            self.walkers[who].outstanding.insert(order.token, errand);
+        for mut order in issued {
+            let twice = self.tampering.is_some_and(|tampering| tampering(&mut order.order));
+            for _ in 0..=usize::from(twice) {
+                self.issued += 1;
+                let alone = self.walkers.len() == 1;
+                self.laws.issued(&self.world, &self.walkers[who].outstanding, &order.order, alone);
+                let errand = Errand::of(&order.order);
+                self.walkers[who].outstanding.insert(order.token, errand);
+            }
             self.walkers[who].pending.push_back(order);
         }
     }

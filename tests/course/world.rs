@@ -38,6 +38,7 @@ pub(crate) enum Flaw {
     InventoryIsNotWritten,
     DeletesNothing,
     ForgetsTheAcceptedHead,
+    EverythingLooksWell,
 }
 
 /// What an agent remembers between orders.
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) inventory_version: u64,
     pub(crate) replay: Replay,
     pub(crate) writable: bool,
+    /// Every append is lost, and nobody says so.
+    pub(crate) swallows: bool,
     pub(crate) flaw: Option<Flaw>,
     key: AgentKey,
 }
@@ -104,6 +107,7 @@ impl World {
             inventory_version: 0,
             replay: Replay::new(log_name(), key.fingerprint()),
             writable: true,
+            swallows: false,
             flaw: None,
             key,
         }
@@ -126,6 +130,7 @@ impl World {
 
     pub(crate) fn carry_out(&mut self, desk: &mut Desk, order: &Order, loss: Loss) -> Answer {
         let done = loss != Loss::Request;
+        self.cluster.looks_well = self.flaw == Some(Flaw::EverythingLooksWell);
         match order {
             Order::ReadLog if loss == Loss::Nothing => Answer::Log(Ok(Box::new(self.read_log(desk)))),
             Order::ReadLog => Answer::Log(Err(lost())),
@@ -188,7 +193,7 @@ impl World {
         }
         let replay = desk.replay.as_mut().expect("because the log is read before it is written");
         let sealed = deploylog::seal(&log_name(), replay.log(), proposal, &self.key, self.now);
-        if loss == Loss::Request {
+        if loss == Loss::Request || self.swallows {
             return Appended::Unknown(lost());
         }
         let taken = self.replay.log().entries.iter().any(|entry| entry.sequence == sealed.sequence);
