@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::ahead::Candidate;
 use super::backoff::{Backoff, later};
 use super::progress::{Progress, Release};
-use super::{Applied, Awaited, Course, Deleted, InventoryWritten, Known, Order, Settings, Sighting};
+use super::{Applied, Awaited, Course, Deleted, Known, Order, Settings, Sighting};
 use crate::deploylog::{Log, Phase, Recalled, StandingRelease};
 use crate::manifest::ManifestSet;
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
@@ -19,28 +19,25 @@ use crate::plan::{self, Inventory, Live};
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     /// The opening that all of this is about.
-    sequence: Option<u64>,
-    release: Option<Release>,
+    pub(super) sequence: Option<u64>,
+    pub(super) release: Option<Release>,
     recall: Backoff,
-    inventory: Backoff,
+    pub(super) inventory: Backoff,
     /// The inventory that is being written.
-    writing: Option<Inventory>,
+    pub(super) writing: Option<Inventory>,
     watched: BTreeSet<GroupVersionKind>,
     /// Doomed members seen gone, or left alone because they are not ours any more.
-    gone: BTreeSet<ObjectKey>,
-    deletions: BTreeMap<ObjectKey, Backoff>,
+    pub(super) gone: BTreeSet<ObjectKey>,
+    pub(super) deletions: BTreeMap<ObjectKey, Backoff>,
     blocked: BTreeMap<ObjectKey, Reason>,
     /// Objects under our label that no inventory knows, such as the effect of a lost reply (rule 5).
-    strays: BTreeMap<ObjectKey, GroupVersionKind>,
+    pub(super) strays: BTreeMap<ObjectKey, GroupVersionKind>,
     /// Nothing is left to prune but what waits for a person or is blocked.
-    pruned: bool,
+    pub(super) pruned: bool,
     /// A fresh read found everything well.
     confirmed: bool,
     confirm: Backoff,
 }
-
-/// Failures in a row after which a delete that something holds does not keep the release from being proven.
-const DELETE_TRIES: u32 = 3;
 
 impl Behind {
     fn about(sequence: u64) -> Self {
@@ -254,61 +251,6 @@ impl Course {
         }
     }
 
-    /// The inventory names everything the release will create, and carries its sequence, before the first write.
-    fn has_inventory(&mut self, standing: &StandingRelease, now: Timestamp) -> bool {
-        let Some(known) = &self.known else { return false };
-        let Some(release) = &self.behind.release else { return false };
-        if known.inventory.sequence > standing.sequence {
-            // Somebody opened a newer release: this log is old.
-            self.reread();
-            return false;
-        }
-        let mut wanted = if known.inventory.sequence < standing.sequence {
-            known.inventory.widened(release.set(), standing.sequence)
-        } else {
-            known.inventory.clone()
-        };
-        for (key, kind) in &self.behind.strays {
-            wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
-                api_version: kind.api_version(),
-                uid: None,
-                origin: standing.sequence,
-                doomed: true,
-            });
-        }
-        if wanted == known.inventory {
-            return true;
-        }
-        self.behind.pruned = false;
-        self.write_inventory(wanted, now);
-        false
-    }
-
-    fn write_inventory(&mut self, wanted: Inventory, now: Timestamp) {
-        if self.behind.inventory.is_due(now) && !self.awaits(&Awaited::Inventory) {
-            self.behind.writing = Some(wanted.clone());
-            self.issue(Awaited::Inventory, Order::WriteInventory(wanted));
-        }
-    }
-
-    pub(super) fn file_inventory(&mut self, written: InventoryWritten, now: Timestamp) {
-        let wanted = self.behind.writing.take();
-        match written {
-            InventoryWritten::Ours => {
-                self.succeeded();
-                self.behind.inventory = Backoff::default();
-                if let (Some(known), Some(wanted)) = (&mut self.known, wanted) {
-                    known.inventory = wanted;
-                }
-            }
-            InventoryWritten::Lost(reason) => {
-                self.behind.inventory.failed(now, None);
-                self.reread();
-                self.failed(reason);
-            }
-        }
-    }
-
     fn watch(&mut self) {
         let Some(known) = &self.known else { return };
         let Some(release) = &self.behind.release else { return };
@@ -352,59 +294,6 @@ impl Course {
             self.behind.confirmed = false;
         }
         settled
-    }
-
-    /// Deletes doomed members; true once nothing is left but what waits for a person or is held by something.
-    fn prune(&mut self, now: Timestamp) -> bool {
-        let Some(known) = &self.known else { return false };
-        let Some(release) = &self.behind.release else { return false };
-        let (deletable, _waits) = plan::prunable(&known.inventory, release.set(), &self.settings.policy);
-        let opening = self.ahead.opening_names();
-        let mut left = false;
-        let mut orders = Vec::new();
-        for key in deletable {
-            let Some(member) = known.inventory.members.get(&key) else { continue };
-            if self.behind.gone.contains(&key) {
-                continue;
-            }
-            let backoff = self.behind.deletions.get(&key).copied().unwrap_or_default();
-            left |= backoff.failures() < DELETE_TRIES;
-            let named = opening.is_some_and(|set| set.get(&key).is_some());
-            if !named && !self.writing.contains(&key) && backoff.is_due(now) {
-                orders.push((key.clone(), Order::Delete { key, member: member.clone() }));
-            }
-        }
-        for (key, order) in orders {
-            self.writing.insert(key.clone());
-            self.issue(Awaited::Delete(key), order);
-        }
-        if left {
-            return false;
-        }
-        let narrowed = self.narrowed();
-        let differs = self.known.as_ref().is_some_and(|known| narrowed != known.inventory);
-        if differs {
-            self.write_inventory(narrowed, now);
-        }
-        self.behind.pruned = !differs;
-        self.behind.pruned
-    }
-
-    /// The inventory without what was seen gone, and with the uids that the writes were answered with.
-    fn narrowed(&self) -> Inventory {
-        let mut inventory = self.known.as_ref().map(|known| known.inventory.clone()).unwrap_or_default();
-        inventory.members.retain(|key, member| !(member.doomed && self.behind.gone.contains(key)));
-        if let Some(release) = &self.behind.release {
-            for (key, member) in &mut inventory.members {
-                if let Some(uid) = release.uid(key) {
-                    member.uid = Some(uid.to_owned());
-                }
-                if let Some(manifest) = release.set().get(key) {
-                    member.api_version = manifest.kind.api_version();
-                }
-            }
-        }
-        inventory
     }
 
     /// A lagging watch must not make a claim: everything is read freshly before `proven` is written.

@@ -8,9 +8,9 @@
 //! | 1–2 wake, fetch | [`Event::Tip`]: the agent looks, one `ls-remote` for all environments of a repository |
 //! | 3–8 verify, render, observe, plan, admit | `ahead`: [`Order::Judge`] |
 //! | 9 open | `ahead`: [`Order::StoreRelease`], then `pen`: [`Order::Append`]; accepted head and standing release move here |
-//! | 10 apply | `behind`: inventory widened, then [`Order::Apply`] by stage and wave |
+//! | 10 apply | `inventory`: widened; `behind`: [`Order::Apply`] by stage and wave |
 //! | 11 settle | `behind`: [`Order::Watch`], health by sighting |
-//! | 12 prune | `behind`: [`Order::Delete`] of doomed members, then the inventory narrowed |
+//! | 12 prune | `inventory`: [`Order::Delete`] of doomed members, then the inventory narrowed |
 //! | 13–14 record, prove | `behind`: [`Order::Confirm`], then `pen` |
 //!
 //! State is the fold of the environment's log (durable truth), the facts last seen, and volatile progress of the standing
@@ -19,6 +19,7 @@
 mod ahead;
 mod backoff;
 mod behind;
+mod inventory;
 mod order;
 mod pen;
 mod progress;

@@ -28,7 +28,12 @@ fn first_release(simulation: &mut Simulation) {
 }
 
 fn update_with_prune(simulation: &mut Simulation) {
-    simulation.world.push(&[config("settings", "1"), config("old", "1"), deployment("web", "w:1"), deployment("gone", "g:1")]);
+    simulation.world.push(&[
+        config("settings", "1"),
+        config("old", "1"),
+        deployment("web", "w:1"),
+        deployment("gone", "g:1"),
+    ]);
     simulation.run(30);
     simulation.world.push(&[config("settings", "2"), deployment("web", "w:2"), deployment("new", "n:1")]);
     simulation.run(30);

@@ -92,7 +92,9 @@ impl Laws {
                     self.broken("one write per object", key.to_string());
                 }
                 let names = |errand: &Errand| match errand {
-                    Errand::Append(Some(release)) => world.archive.get(release).is_some_and(|set| set.get(key).is_some()),
+                    Errand::Append(Some(release)) => {
+                        world.archive.get(release).is_some_and(|set| set.get(key).is_some())
+                    }
                     _ => false,
                 };
                 if before.values().any(names) {

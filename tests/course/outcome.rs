@@ -26,7 +26,11 @@ fn last(simulation: &Simulation) -> &Entry {
 #[test]
 fn each_stage_and_wave_waits_for_the_one_before_it() {
     let mut simulation = simulation();
-    simulation.world.cluster.fates.insert(key("apiextensions.k8s.io", "CustomResourceDefinition", "widgets.example.com"), Fate::WellAfter(20));
+    simulation
+        .world
+        .cluster
+        .fates
+        .insert(key("apiextensions.k8s.io", "CustomResourceDefinition", "widgets.example.com"), Fate::WellAfter(20));
     simulation.world.push(&[
         deployment("web", "w:1"),
         in_wave(deployment("migrate", "m:1"), "-1"),
@@ -95,8 +99,7 @@ fn a_failed_release_stands_until_a_good_one_takes_its_place() {
     simulation.world.push(&[deployment("web", "w:2")]);
     simulation.converge(&[]);
     simulation.laws.hold("a good release");
-    let expected =
-        [(Phase::Opened, None), (Phase::Failed, Some(1)), (Phase::Opened, None), (Phase::Proven, Some(3))];
+    let expected = [(Phase::Opened, None), (Phase::Failed, Some(1)), (Phase::Opened, None), (Phase::Proven, Some(3))];
     assert_eq!(phases(&simulation), expected);
 }
 
@@ -189,7 +192,11 @@ fn an_object_that_the_server_denies_stops_later_stages_only_and_does_not_spin() 
 fn an_answer_that_comes_after_a_newer_sighting_does_not_hide_it() {
     let mut simulation = Simulation::new();
     simulation.world.push(&[definition(), config("settings", "1")]);
-    simulation.world.cluster.fates.insert(key("apiextensions.k8s.io", "CustomResourceDefinition", "widgets.example.com"), Fate::WellAfter(0));
+    simulation
+        .world
+        .cluster
+        .fates
+        .insert(key("apiextensions.k8s.io", "CustomResourceDefinition", "widgets.example.com"), Fate::WellAfter(0));
     // The definition gets well at the moment of its apply; the watch is quicker than the reply.
     simulation.late_answers = true;
     simulation.run(60);

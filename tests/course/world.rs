@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockmaster::course::{Answer, Appended, Applied, Deleted, InventoryWritten, Judged, Known, Order, Settings, Verdict};
+use lockmaster::course::{
+    Answer, Appended, Applied, Deleted, InventoryWritten, Judged, Known, Order, Settings, Verdict,
+};
 use lockmaster::deploylog::{self, LogName, Proposal, Recalled, Replay, Stored};
 use lockmaster::manifest::ManifestSet;
 use lockmaster::name::{Code, CommitId, Digest, Reason};
@@ -170,7 +172,8 @@ impl World {
             }
             Order::Collect(keep) => {
                 let now = self.now;
-                self.releases.retain(|release, (_, stored)| keep.contains(release) || later(*stored, COLLECT_AFTER) > now);
+                self.releases
+                    .retain(|release, (_, stored)| keep.contains(release) || later(*stored, COLLECT_AFTER) > now);
                 Answer::Done
             }
             Order::Watch(_) => Answer::Done,
