@@ -6,7 +6,7 @@ use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
 use crate::deploylog::{EntryCommit, GateVerdict, Log};
 use crate::manifest::ManifestSet;
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Code, CommitId, Digest, Reason};
 
 /// Where the candidate stands.
 #[derive(Debug, Default)]
@@ -40,6 +40,12 @@ pub(super) struct Candidate {
     pub(super) commit: EntryCommit,
     pub(super) opening: Opening,
     pub(super) durations_ms: std::collections::BTreeMap<String, u64>,
+}
+
+impl Candidate {
+    fn release(&self) -> Digest {
+        self.opening.admitted.plan().report().digest
+    }
 }
 
 /// A candidate that may not.
@@ -167,7 +173,7 @@ impl Course {
             Stand::New => !self.ahead.is_accepted(&known.log) && due,
             Stand::Stopped(stopped) => stopped.rests_on_cluster() && due,
             Stand::Unchanged(commit) => commit != tip,
-            Stand::Storing(_) if due && !self.awaits(&Awaited::Store) => return self.store(),
+            Stand::Storing(_) if due => return self.store(),
             Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
         };
         if judge && !self.awaits(&Awaited::Judge(tip.clone())) {
@@ -216,17 +222,19 @@ impl Course {
     /// The bytes must be durable before the entry that opens them (course.md §2 of the design).
     fn store(&mut self) {
         let Stand::Storing(candidate) = &self.ahead.stand else { return };
-        let bytes = candidate.opening.admitted.plan().rendered().set().to_bytes();
-        let release = candidate.opening.admitted.plan().report().digest;
-        self.issue(Awaited::Store, Order::StoreRelease { release, bytes });
+        let release = candidate.release();
+        if !self.awaits(&Awaited::Store(release)) {
+            let bytes = candidate.opening.admitted.plan().rendered().set().to_bytes();
+            self.issue(Awaited::Store(release), Order::StoreRelease { release, bytes });
+        }
     }
 
-    pub(super) fn file_stored(&mut self, stored: Result<(), Reason>, now: Timestamp) {
+    pub(super) fn file_stored(&mut self, release: Digest, stored: Result<(), Reason>, now: Timestamp) {
         match stored {
             Ok(()) => {
                 self.succeeded();
                 self.ahead.stand = match std::mem::take(&mut self.ahead.stand) {
-                    Stand::Storing(candidate) => Stand::Ready(candidate),
+                    Stand::Storing(candidate) if candidate.release() == release => Stand::Ready(candidate),
                     other => other,
                 };
             }

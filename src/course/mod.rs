@@ -64,7 +64,7 @@ pub struct Settings {
 enum Awaited {
     Log,
     Judge(CommitId),
-    Store,
+    Store(Digest),
     Append,
     Recall(u64),
     Inventory,
@@ -182,7 +182,7 @@ impl Course {
         match (awaited, answer) {
             (Awaited::Log, Answer::Log(read)) => self.file_log(read, now),
             (Awaited::Judge(commit), Answer::Judged(judged)) => self.file_judged(commit, *judged, now),
-            (Awaited::Store, Answer::Stored(stored)) => self.file_stored(stored, now),
+            (Awaited::Store(release), Answer::Stored(stored)) => self.file_stored(release, stored, now),
             (Awaited::Append, Answer::Appended(appended)) => self.file_appended(appended, now),
             (Awaited::Recall(sequence), Answer::Recalled(recalled)) => self.file_recalled(sequence, recalled, now),
             (Awaited::Inventory, Answer::Inventory(written)) => self.file_inventory(written, now),
