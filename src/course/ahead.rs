@@ -14,6 +14,8 @@ pub(super) struct Ahead {
     /// The newest tip.
     tip: Option<CommitId>,
     stand: Stand,
+    /// The opening that the candidate was judged against.
+    base: Option<u64>,
     retry: Backoff,
 }
 
@@ -73,6 +75,13 @@ impl Ahead {
     /// What this candidate was judged against has changed.
     pub(super) fn judge_again(&mut self) {
         self.stand = Stand::New;
+    }
+
+    /// The log was read again: what was judged against another opening than the one that stands means nothing.
+    pub(super) fn judge_against(&mut self, base: Option<u64>) {
+        if self.base != base {
+            self.judge_again();
+        }
     }
 
     pub(super) fn is_opening(&self) -> bool {
@@ -168,7 +177,7 @@ impl Course {
         if known.log.entries.is_empty() {
             return;
         }
-        let due = self.ahead.retry.is_due(now);
+        let (due, base) = (self.ahead.retry.is_due(now), self.base());
         let judge = match &self.ahead.stand {
             Stand::New => !self.ahead.is_accepted(&known.log) && due,
             Stand::Stopped(stopped) => stopped.rests_on_cluster() && due,
@@ -176,7 +185,7 @@ impl Course {
             Stand::Storing(_) if due => return self.store(),
             Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
         };
-        if judge && !self.awaits(&Awaited::Judge(tip.clone())) {
+        if judge && !self.awaits(&Awaited::Judge(tip.clone(), base)) {
             let brief = Brief {
                 tip: tip.clone(),
                 accepted: known.log.accepted.clone(),
@@ -187,14 +196,16 @@ impl Course {
                     .map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
                 inventory: known.inventory.clone(),
             };
-            self.issue(Awaited::Judge(tip.clone()), Order::Judge(Box::new(brief)));
+            self.issue(Awaited::Judge(tip.clone(), base), Order::Judge(Box::new(brief)));
         }
     }
 
-    pub(super) fn file_judged(&mut self, commit: CommitId, judged: Judged, now: Timestamp) {
-        if self.ahead.tip.as_ref() != Some(&commit) || self.ahead.is_opening() {
+    pub(super) fn file_judged(&mut self, commit: CommitId, base: Option<u64>, judged: Judged, now: Timestamp) {
+        let stale = self.known.is_some() && self.base() != base;
+        if stale || self.ahead.tip.as_ref() != Some(&commit) || self.ahead.is_opening() {
             return;
         }
+        self.ahead.base = base;
         let Judged { candidate, verdict, durations_ms } = judged;
         match verdict {
             Verdict::Unchanged => {

@@ -63,7 +63,8 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Awaited {
     Log,
-    Judge(CommitId),
+    /// The candidate, and the opening that it is judged against.
+    Judge(CommitId, Option<u64>),
     Store(Digest),
     Append,
     Recall(u64),
@@ -181,7 +182,7 @@ impl Course {
     fn file_answer(&mut self, awaited: Awaited, answer: Answer, now: Timestamp) {
         match (awaited, answer) {
             (Awaited::Log, Answer::Log(read)) => self.file_log(read, now),
-            (Awaited::Judge(commit), Answer::Judged(judged)) => self.file_judged(commit, *judged, now),
+            (Awaited::Judge(commit, base), Answer::Judged(judged)) => self.file_judged(commit, base, *judged, now),
             (Awaited::Store(release), Answer::Stored(stored)) => self.file_stored(release, stored, now),
             (Awaited::Append, Answer::Appended(appended)) => self.file_appended(appended, now),
             (Awaited::Recall(sequence), Answer::Recalled(recalled)) => self.file_recalled(sequence, recalled, now),
@@ -206,12 +207,18 @@ impl Course {
                 self.succeeded();
                 self.reading = Backoff::default();
                 self.known = Some(known);
+                self.ahead.judge_against(self.base());
             }
             Err(reason) => {
                 self.reading.failed(now, None);
                 self.failed(reason);
             }
         }
+    }
+
+    /// The sequence of the standing release: what a candidate is judged against.
+    fn base(&self) -> Option<u64> {
+        self.known.as_ref()?.log.standing.as_ref().map(|standing| standing.sequence)
     }
 
     /// Forgets the log, so that it is read before anything else is done.
