@@ -23,8 +23,6 @@ pub(super) struct Behind {
     pub(super) release: Option<Release>,
     recall: Backoff,
     pub(super) inventory: Backoff,
-    /// The inventory that is being written.
-    pub(super) writing: Option<Inventory>,
     watched: BTreeSet<GroupVersionKind>,
     /// Doomed members seen gone, or left alone because they are not ours any more.
     pub(super) gone: BTreeSet<ObjectKey>,

@@ -18,6 +18,7 @@ impl Course {
         let Some(release) = &self.behind.release else { return false };
         if known.inventory.sequence > standing.sequence {
             // Somebody opened a newer release: this log is old.
+            self.reading.failed(now, None);
             self.reread();
             return false;
         }
@@ -44,13 +45,13 @@ impl Course {
 
     fn write_inventory(&mut self, wanted: Inventory, now: Timestamp) {
         if self.behind.inventory.is_due(now) && !self.awaits(&Awaited::Inventory) {
-            self.behind.writing = Some(wanted.clone());
+            self.writing_inventory = Some(wanted.clone());
             self.issue(Awaited::Inventory, Order::WriteInventory(wanted));
         }
     }
 
     pub(super) fn file_inventory(&mut self, written: InventoryWritten, now: Timestamp) {
-        let wanted = self.behind.writing.take();
+        let wanted = self.writing_inventory.take();
         match written {
             InventoryWritten::Ours => {
                 self.succeeded();

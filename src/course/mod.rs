@@ -30,7 +30,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::name::{CommitId, Digest, EnvironmentName, ObjectKey, Reason};
-use crate::plan::Policy;
+use crate::plan::{Inventory, Policy};
 
 use ahead::Ahead;
 use backoff::Backoff;
@@ -100,6 +100,8 @@ pub struct Course {
     awaited: BTreeMap<Token, Awaited>,
     /// Objects with a write in flight: never two at once for one object.
     writing: BTreeSet<ObjectKey>,
+    /// The inventory that is being written, for whichever opening.
+    writing_inventory: Option<Inventory>,
     collected: Option<Digest>,
     failures: u32,
     trouble: Option<Reason>,
@@ -121,6 +123,7 @@ impl Course {
             pen: Pen::default(),
             awaited: BTreeMap::new(),
             writing: BTreeSet::new(),
+            writing_inventory: None,
             collected: None,
             failures: 0,
             trouble: None,
@@ -224,7 +227,6 @@ impl Course {
     /// Forgets the log, so that it is read before anything else is done.
     fn reread(&mut self) {
         self.known = None;
-        self.pen.drop_proposal();
     }
 
     fn succeeded(&mut self) {
@@ -238,17 +240,20 @@ impl Course {
     }
 
     fn decide(&mut self, now: Timestamp) {
-        if self.known.is_none() {
-            let asked = self.awaits(&Awaited::Log);
-            if !asked && self.reading.is_due(now) {
-                self.issue(Awaited::Log, Order::ReadLog);
-            }
-            return;
-        }
         self.decide_behind(now);
         self.decide_ahead(now);
         self.decide_pen(now);
         self.collect();
+        self.read(now);
+    }
+
+    /// Reads the log if it is not known; not while it or the inventory is being written, so that what is read is never
+    /// older than what an answer tells.
+    fn read(&mut self, now: Timestamp) {
+        let writing = self.awaits(&Awaited::Append) || self.awaits(&Awaited::Inventory);
+        if self.known.is_none() && !writing && !self.awaits(&Awaited::Log) && self.reading.is_due(now) {
+            self.issue(Awaited::Log, Order::ReadLog);
+        }
     }
 
     /// Removes the bytes of releases that need not be recalled any more, once per opening.

@@ -20,11 +20,6 @@ impl Pen {
     pub(super) fn due_at(&self) -> Option<Timestamp> {
         self.retry.due_at()
     }
-
-    /// What was proposed is not known to stand: never sent again at the next sequence unless it is still missing.
-    pub(super) fn drop_proposal(&mut self) {
-        self.opening = false;
-    }
 }
 
 /// A proposal about a commit, with everything else left out.
@@ -191,6 +186,7 @@ impl Course {
             }
             Appended::Taken => self.append_lost(),
             Appended::Unknown(reason) => {
+                self.pen.retry.failed(now, None);
                 self.append_lost();
                 self.failed(reason);
             }
