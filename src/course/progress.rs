@@ -194,19 +194,10 @@ impl Release {
 
     pub(super) fn see(&mut self, key: &ObjectKey, value: Value, now: Timestamp) {
         let Some(object) = self.objects.get_mut(key) else { return };
-        let older = |written: &Written| written.version.zip(version(&value)).is_some_and(|(own, seen)| seen < own);
-        if object.applied.as_ref().is_some_and(older) {
-            return;
-        }
-        if bare_metadata(&value) && object.live.is_some() {
-            return;
-        }
-        // The answer to a write may arrive after the watch showed what became of it.
-        let newer = |live: &Value| {
-            live.pointer("/metadata/uid") == value.pointer("/metadata/uid")
-                && version(live).zip(version(&value)).is_some_and(|(known, told)| told < known)
-        };
-        if !object.live.as_ref().is_some_and(newer) {
+        let written = object.applied.as_ref().and_then(|written| written.version);
+        let newest = written.max(object.live.as_ref().and_then(version));
+        let older = newest.zip(version(&value)).is_some_and(|(newest, seen)| seen < newest);
+        if !older && !(bare_metadata(&value) && object.live.is_some()) {
             object.live = Some(value);
         }
         self.assess(key, now);
