@@ -1,14 +1,14 @@
 //! The pen: at most one append to the log is in flight. Proposals are looked for in the order of this file, stricter
 //! first; the reply says what now stands at that sequence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
 use super::{Appended, Awaited, Course, Known, Order};
-use crate::deploylog::{Action, EntryCommit, Genesis, Phase, Proposal, StandingRelease};
-use crate::name::{Code, Reason};
+use crate::deploylog::{Action, EntryCommit, Genesis, Log, Phase, Proposal, StandingRelease};
+use crate::name::{Code, CommitId, Reason};
 
 #[derive(Debug, Default)]
 pub(super) struct Pen {
@@ -149,18 +149,11 @@ impl Course {
         })
     }
 
-    /// A refusal or a wait, once per candidate and change of codes.
+    /// A refusal or a wait, once per candidate and codes, also where two alternate (rule 13).
     fn refusal(&self, known: &Known) -> Option<Proposal> {
         let stopped = self.ahead.stopped()?;
-        let mut codes: Vec<Code> = stopped.reasons.iter().map(|reason| reason.code).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        if known.log.last_refusal.as_ref().is_some_and(|(commit, told)| {
-            let mut told = told.clone();
-            told.sort_unstable();
-            told.dedup();
-            *commit == stopped.commit.id && told == codes
-        }) {
+        let codes = stopped.reasons.iter().map(|reason| reason.code).collect();
+        if is_told(&known.log, &stopped.commit.id, &codes) {
             return None;
         }
         let action = if stopped.refused { Action::Refuse } else { Action::Wait };
@@ -202,6 +195,17 @@ impl Course {
         self.ahead.judge_again();
         self.reread();
     }
+}
+
+/// Whether the log says already, since the last opening, that this commit is stopped for these reasons.
+fn is_told(log: &Log, commit: &CommitId, codes: &BTreeSet<Code>) -> bool {
+    let valid = log.entries.iter().rev().filter(|entry| !entry.lapsed).map(|entry| &entry.body);
+    let mut since = valid.take_while(|body| body.phase != Some(Phase::Opened));
+    since.any(|body| {
+        let about = body.commit.as_ref().is_some_and(|about| about.id == *commit);
+        let stops = matches!(body.action, Action::Refuse | Action::Wait);
+        stops && about && body.reasons.iter().map(|reason| reason.code).collect::<BTreeSet<_>>() == *codes
+    })
 }
 
 fn outcome(standing: &StandingRelease, phase: Phase) -> Proposal {
