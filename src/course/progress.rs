@@ -1,6 +1,7 @@
 //! The objects of a release on their way: written group by group, seen, and well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -109,12 +110,17 @@ impl Release {
         self.started.get_or_insert(now);
         while self.unwritten.is_empty() && self.group + 1 < self.groups.len() && self.next_group_is_open() {
             self.group += 1;
-            self.unwritten = self.groups[self.group].iter().cloned().collect();
+            self.unwritten = self.unapplied(self.group..self.group + 1);
         }
         let due = |key: &&ObjectKey| {
             !in_flight.contains(*key) && self.objects.get(*key).is_some_and(|object| object.retry.is_due(now))
         };
         self.unwritten.iter().filter(due).cloned().collect()
+    }
+
+    fn unapplied(&self, groups: Range<usize>) -> BTreeSet<ObjectKey> {
+        let written = |key: &&ObjectKey| self.objects.get(*key).is_some_and(|object| object.applied.is_some());
+        self.groups[groups].iter().flatten().filter(|key| !written(key)).cloned().collect()
     }
 
     /// Whether the group after the current one may start: after the foundation, between waves and before the webhooks
@@ -147,7 +153,7 @@ impl Release {
             }
             Applied::Denied(reason) if reason.code == Code::RecreateNeedsApproval && recreate => {
                 object.recreate = true;
-                object.retry = Backoff::default();
+                object.retry.hurry();
             }
             Applied::Conflict(reason) | Applied::Denied(reason) => {
                 object.retry.failed(now, None);
@@ -180,6 +186,7 @@ impl Release {
             Deleted::Gone => {
                 object.recreate = false;
                 object.live = None;
+                object.retry.hurry();
             }
             Deleted::LeftAlone => {
                 object.recreate = false;
@@ -214,7 +221,7 @@ impl Release {
         if object.applied.take().is_some() {
             object.retry.failed(now, None);
             self.group = self.groups.iter().position(|group| group.contains(key)).unwrap_or(0).min(self.group);
-            self.unwritten.insert(key.clone());
+            self.unwritten = self.unapplied(0..self.group + 1);
         }
         self.unwell.insert(key.clone(), assessment(Health::Missing, "it is gone"));
         self.settled_since = None;
