@@ -32,22 +32,24 @@ pub(super) struct Behind {
     pub(super) strays: BTreeMap<ObjectKey, GroupVersionKind>,
     /// Nothing is left to prune but what waits for a person or is blocked.
     pub(super) pruned: bool,
+    /// Something is held, and tried again and again.
+    pub(super) unfinished: bool,
     /// A fresh read found everything well.
     confirmed: bool,
     confirm: Backoff,
 }
 
 impl Behind {
-    fn about(sequence: u64) -> Self {
-        Behind { sequence: Some(sequence), ..Behind::default() }
+    /// Forgets the older opening, but not what is watched, nor the strays that the watch will not show again.
+    fn turn_to(&mut self, sequence: u64) {
+        let (watched, strays) = (std::mem::take(&mut self.watched), std::mem::take(&mut self.strays));
+        *self = Behind { sequence: Some(sequence), watched, strays, ..Behind::default() };
     }
 
     /// Takes over an opening: its objects are those of the admitted plan, nothing of it is applied yet.
     pub(super) fn open(&mut self, log: &Log, opened: Option<Candidate>) {
         let Some(standing) = &log.standing else { return };
-        let watched = std::mem::take(&mut self.watched);
-        *self = Behind::about(standing.sequence);
-        self.watched = watched;
+        self.turn_to(standing.sequence);
         if let Some(candidate) = opened {
             let set = candidate.opening.admitted.plan().rendered().set().clone();
             self.release = (set.digest() == standing.release).then(|| Release::new(set));
@@ -188,13 +190,11 @@ impl Course {
     pub(super) fn decide_behind(&mut self, now: Timestamp) {
         let Some(standing) = self.known.as_ref().and_then(|known| known.log.standing.clone()) else { return };
         if self.behind.sequence != Some(standing.sequence) {
-            let watched = std::mem::take(&mut self.behind.watched);
-            self.behind = Behind::about(standing.sequence);
-            self.behind.watched = watched;
+            self.behind.turn_to(standing.sequence);
         }
         let proven = matches!(standing.outcome, Some((Phase::Proven, _)));
         let work = self.known.as_ref().is_some_and(|known| has_work(known));
-        if proven && (!work || self.behind.pruned) {
+        if proven && (!work || (self.behind.pruned && !self.behind.unfinished)) {
             self.end_watch();
             return;
         }

@@ -1,15 +1,21 @@
 //! The inventory: widened before the first write, stamped with the opening, and narrowed by what was seen gone. Steps 10
 //! and 12 of the walk.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, later};
 use super::{Awaited, Course, InventoryWritten, Order};
 use crate::deploylog::StandingRelease;
 use crate::plan::{self, Inventory};
 
 /// Failures in a row after which a delete that something holds does not keep the release from being proven.
 const DELETE_TRIES: u32 = 3;
+
+/// A log older than this is read again before anything is deleted: another agent may have opened a release that names it
+/// (course.md §2 of the design: the inventory's stamp is the fence between agents).
+const FRESH: Duration = Duration::from_secs(5);
 
 impl Course {
     /// The inventory names everything the release will create, and carries its sequence, before the first write.
@@ -27,7 +33,7 @@ impl Course {
         } else {
             known.inventory.clone()
         };
-        for (key, kind) in &self.behind.strays {
+        for (key, kind) in self.behind.strays.iter().filter(|(key, _)| release.set().get(key).is_none()) {
             wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
                 api_version: kind.api_version(),
                 uid: None,
@@ -56,6 +62,7 @@ impl Course {
             InventoryWritten::Ours => {
                 self.succeeded();
                 self.behind.inventory = Backoff::default();
+                self.known_at = now;
                 if let (Some(known), Some(wanted)) = (&mut self.known, wanted) {
                     known.inventory = wanted;
                 }
@@ -74,7 +81,7 @@ impl Course {
         let Some(release) = &self.behind.release else { return false };
         let (deletable, _waits) = plan::prunable(&known.inventory, release.set(), &self.settings.policy);
         let opening = self.ahead.opening_names();
-        let mut left = false;
+        let (mut left, mut unfinished) = (false, false);
         let mut orders = Vec::new();
         for key in deletable {
             let Some(member) = known.inventory.members.get(&key) else { continue };
@@ -82,11 +89,17 @@ impl Course {
                 continue;
             }
             let backoff = self.behind.deletions.get(&key).copied().unwrap_or_default();
+            unfinished = true;
             left |= backoff.failures() < DELETE_TRIES;
             let named = opening.is_some_and(|set| set.get(&key).is_some());
             if !named && !self.writing.contains(&key) && backoff.is_due(now) {
                 orders.push((key.clone(), Order::Delete { key, member: member.clone() }));
             }
+        }
+        self.behind.unfinished = unfinished;
+        if !orders.is_empty() && now > later(self.known_at, FRESH) {
+            self.reread();
+            return false;
         }
         for (key, order) in orders {
             self.writing.insert(key.clone());

@@ -92,6 +92,8 @@ const STUCK_AFTER: u32 = 3;
 pub struct Course {
     settings: Settings,
     known: Option<Box<Known>>,
+    /// When that was last known to be all there is.
+    known_at: Timestamp,
     reading: Backoff,
     tip: Option<Result<CommitId, Reason>>,
     ahead: Ahead,
@@ -116,6 +118,7 @@ impl Course {
         Course {
             settings,
             known: None,
+            known_at: Timestamp::MIN,
             reading: Backoff::default(),
             tip: None,
             ahead: Ahead::default(),
@@ -210,6 +213,7 @@ impl Course {
                 self.succeeded();
                 self.reading = Backoff::default();
                 self.known = Some(known);
+                self.known_at = now;
                 self.ahead.judge_against(self.base());
             }
             Err(reason) => {

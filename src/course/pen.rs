@@ -169,6 +169,7 @@ impl Course {
             Appended::Ours(log) => {
                 self.succeeded();
                 self.pen.retry = Backoff::default();
+                self.known_at = now;
                 if opening {
                     let opened = self.ahead.take_opened();
                     self.behind.open(&log, opened);
