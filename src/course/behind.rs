@@ -13,7 +13,7 @@ use super::{Applied, Awaited, Course, Deleted, Known, Order, Settings, Sighting}
 use crate::deploylog::{Log, Phase, Recalled, StandingRelease};
 use crate::manifest::ManifestSet;
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::{self, Inventory, Live};
+use crate::plan::{self, Live};
 
 /// What is being done about the standing release. Lost in a crash, and recomputed.
 #[derive(Debug, Default)]

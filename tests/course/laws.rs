@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use lockmaster::course::{Answer, Order, Token};
+use lockmaster::course::{Answer, Order};
 use lockmaster::deploylog::{Log, Phase};
 use lockmaster::manifest::{Manifest, ManifestSet, Stage};
 use lockmaster::name::{CommitId, Digest, ObjectKey};
 
-use super::simulation::Simulation;
+use super::simulation::{Simulation, Walker};
 use super::world::World;
 
 /// What an outstanding order is about.
@@ -58,7 +58,8 @@ impl Laws {
     }
 
     /// What the course may not even ask for.
-    pub(crate) fn issued(&mut self, world: &World, before: &BTreeMap<Token, Errand>, order: &Order, alone: bool) {
+    pub(crate) fn issued(&mut self, world: &World, walker: &Walker, order: &Order, alone: bool) {
+        let before = &walker.outstanding;
         let writes = |key: &ObjectKey| {
             before.values().any(|errand| matches!(errand, Errand::Apply(other) | Errand::Delete(other) if other == key))
         };
@@ -81,7 +82,7 @@ impl Laws {
                     self.broken("one write per object", manifest.key.to_string());
                 }
                 if alone {
-                    self.inventory_first(world, manifest);
+                    self.inventory_first(world, walker, manifest);
                     if self.stages {
                         self.in_order(world, manifest);
                     }
@@ -105,8 +106,9 @@ impl Laws {
         }
     }
 
-    fn inventory_first(&mut self, world: &World, manifest: &Manifest) {
-        let standing = world.replay.log().standing.as_ref().map(|standing| standing.sequence);
+    fn inventory_first(&mut self, world: &World, walker: &Walker, manifest: &Manifest) {
+        let known = walker.course.known().and_then(|known| known.log.standing.as_ref());
+        let standing = known.map(|standing| standing.sequence);
         let known = world.inventory.members.contains_key(&manifest.key);
         if !known || Some(world.inventory.sequence) != standing {
             self.broken("inventory before the first write", manifest.key.to_string());
@@ -149,9 +151,10 @@ impl Laws {
             Order::Delete { key, .. } => {
                 self.deletes.push(key.clone());
                 let member = world.inventory.members.get(key);
+                let live = world.cluster.objects.get(key).is_some_and(|body| body.ours);
                 if standing_set(world).is_some_and(|set| set.get(key).is_some()) {
                     self.broken("only doomed members are deleted", format!("`{key}` is named by what stands"));
-                } else if !member.is_some_and(|member| member.doomed) {
+                } else if live && !member.is_some_and(|member| member.doomed) {
                     self.broken("only doomed members are deleted", format!("`{key}` is not doomed"));
                 }
             }

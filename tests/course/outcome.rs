@@ -184,6 +184,7 @@ fn an_object_that_the_server_denies_stops_later_stages_only_and_does_not_spin() 
         assert!(minute.count() <= 6, "1, 2, 4, 8, 16, 32 seconds");
     }
     simulation.world.cluster.denied.clear();
+    simulation.run(DEADLINE + 300);
     simulation.converge(&[]);
     simulation.laws.hold("denial");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lockmaster::course::Order;
 
-use super::shop::{config, config_key, deployment, deployment_key};
+use super::shop::{config, config_key, deployment, deployment_key, in_wave};
 use super::simulation::Simulation;
 use super::world::Flaw;
 
@@ -15,7 +15,8 @@ fn broken_by(flaw: Option<Flaw>, tampering: Option<fn(&mut Order) -> bool>) -> B
     let first = simulation.world.push(&[config("settings", "1"), config("old", "1"), deployment("web", "w:1")]);
     simulation.run(30);
     simulation.world.flaw = flaw;
-    simulation.world.push(&[config("settings", "2"), deployment("web", "w:2")]);
+    let late = in_wave(deployment("late", "l:1"), "1");
+    simulation.world.push(&[config("settings", "2"), deployment("web", "w:2"), late]);
     simulation.run(30);
     simulation.world.tip = Some(first);
     simulation.converge(&[]);

@@ -100,6 +100,7 @@ fn one_agent_in_any_weather_breaks_no_law_and_comes_to_rest() {
         let mut simulation = live(seed, 1);
         simulation.calm();
         simulation.rest();
+        simulation.run(400);
         let left = waiting(&simulation);
         simulation.converge(&left);
         for (law, what) in simulation.laws.broken {

@@ -300,7 +300,7 @@ impl Simulation {
             for _ in 0..=usize::from(twice) {
                 self.issued += 1;
                 let alone = self.walkers.len() == 1;
-                self.laws.issued(&self.world, &self.walkers[who].outstanding, &order.order, alone);
+                self.laws.issued(&self.world, &self.walkers[who], &order.order, alone);
                 let errand = Errand::of(&order.order);
                 self.walkers[who].outstanding.insert(order.token, errand);
             }
