@@ -33,6 +33,14 @@ impl Course {
         } else {
             known.inventory.clone()
         };
+        for (key, member) in wanted.members.iter_mut().filter(|(_, member)| member.uid.is_some()) {
+            // An object that was made again must not be taken for somebody else's when it is pruned.
+            if release.is_gone(key) {
+                member.uid = None;
+            } else if let Some(uid) = release.uid(key) {
+                member.uid = Some(uid.to_owned());
+            }
+        }
         for (key, kind) in self.behind.strays.iter().filter(|(key, _)| release.set().get(key).is_none()) {
             wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
                 api_version: kind.api_version(),

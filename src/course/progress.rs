@@ -36,6 +36,8 @@ const ASSUMED_AFTER: Duration = Duration::from_secs(30);
 struct Object {
     applied: Option<Written>,
     live: Option<Value>,
+    /// Seen gone since it was last written.
+    gone: bool,
     retry: Backoff,
     trouble: Option<Reason>,
     /// To be deleted, then made again: an immutable field changed, and the manifest opted in.
@@ -143,6 +145,7 @@ impl Release {
         match applied {
             Applied::Done(value) => {
                 object.applied = Some(Written { at: now, version: version(&value) });
+                object.gone = false;
                 object.retry = Backoff::default();
                 object.trouble = None;
                 self.unwritten.remove(key);
@@ -186,6 +189,7 @@ impl Release {
             Deleted::Gone => {
                 object.recreate = false;
                 object.live = None;
+                object.gone = true;
                 object.retry.hurry();
             }
             Deleted::LeftAlone => {
@@ -214,6 +218,7 @@ impl Release {
     pub(super) fn see_gone(&mut self, key: &ObjectKey, now: Timestamp) {
         let Some(object) = self.objects.get_mut(key) else { return };
         object.live = None;
+        object.gone = true;
         if object.recreate {
             object.retry.hurry();
             return;
@@ -263,6 +268,11 @@ impl Release {
     pub(super) fn is_ours(&self, key: &ObjectKey) -> bool {
         let live = self.objects.get(key).and_then(|object| object.live.as_ref());
         live.is_some_and(|live| live.pointer("/metadata/labels/applyset.kubernetes.io~1part-of").is_some())
+    }
+
+    /// Whether it was seen gone since it was last written: what is written next has another uid.
+    pub(super) fn is_gone(&self, key: &ObjectKey) -> bool {
+        self.objects.get(key).is_some_and(|object| object.gone)
     }
 
     pub(super) fn uid(&self, key: &ObjectKey) -> Option<&str> {
