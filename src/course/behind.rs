@@ -25,11 +25,12 @@ pub(super) struct Behind {
     pub(super) inventory: Backoff,
     watched: BTreeSet<GroupVersionKind>,
     /// Doomed members seen gone, or left alone because they are not ours any more.
-    pub(super) gone: BTreeSet<ObjectKey>,
+    /// With the uid that was meant.
+    pub(super) gone: BTreeMap<ObjectKey, Option<String>>,
     pub(super) deletions: BTreeMap<ObjectKey, Backoff>,
     blocked: BTreeMap<ObjectKey, Reason>,
     /// Objects under our label that no inventory knows, such as the effect of a lost reply (rule 5).
-    pub(super) strays: BTreeMap<ObjectKey, GroupVersionKind>,
+    pub(super) strays: BTreeMap<ObjectKey, Stray>,
     /// Nothing is left to prune but what waits for a person or is blocked.
     pub(super) pruned: bool,
     /// Something is held, and tried again and again.
@@ -37,6 +38,13 @@ pub(super) struct Behind {
     /// A fresh read found everything well.
     confirmed: bool,
     confirm: Backoff,
+}
+
+/// An object under our label that the standing release does not name, as it was last seen.
+#[derive(Debug)]
+pub(super) struct Stray {
+    pub(super) api_version: String,
+    pub(super) uid: Option<String>,
 }
 
 impl Behind {
@@ -90,9 +98,13 @@ impl Behind {
         let Some(release) = &mut self.release else { return };
         if release.set().get(&key).is_some() {
             release.see(&key, value, now);
-        } else if !self.gone.contains(&key) && !is_kept(&value) {
-            let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.strays.insert(key, GroupVersionKind::from_manifest(&text("apiVersion"), &text("kind")));
+        } else if !is_kept(&value) {
+            let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+            let stray = Stray { api_version: text("/apiVersion").unwrap_or_default(), uid: text("/metadata/uid") };
+            if self.gone.get(&key).is_none_or(|uid| uid.is_some() && *uid != stray.uid) {
+                self.gone.remove(&key);
+                self.strays.insert(key, stray);
+            }
         }
     }
 
@@ -104,14 +116,15 @@ impl Behind {
         }
     }
 
-    pub(super) fn file_deleted(&mut self, key: ObjectKey, deleted: Deleted, now: Timestamp) {
+    /// `uid` is the one that the inventory knew.
+    pub(super) fn file_deleted(&mut self, key: ObjectKey, uid: Option<String>, deleted: Deleted, now: Timestamp) {
         if let Some(release) = self.release.as_mut().filter(|release| release.set().get(&key).is_some()) {
             release.file_recreated(&key, deleted, now);
             return;
         }
         match deleted {
             Deleted::Gone | Deleted::LeftAlone => {
-                self.gone.insert(key.clone());
+                self.gone.insert(key.clone(), uid);
                 self.strays.remove(&key);
                 self.blocked.remove(&key);
                 self.deletions.remove(&key);

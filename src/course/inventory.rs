@@ -41,13 +41,16 @@ impl Course {
                 member.uid = Some(uid.to_owned());
             }
         }
-        for (key, kind) in self.behind.strays.iter().filter(|(key, _)| release.set().get(key).is_none()) {
-            wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
-                api_version: kind.api_version(),
+        for (key, stray) in self.behind.strays.iter().filter(|(key, _)| release.set().get(key).is_none()) {
+            let member = wanted.members.entry(key.clone()).or_insert_with(|| plan::Member {
+                api_version: stray.api_version.clone(),
                 uid: None,
                 origin: standing.sequence,
                 doomed: true,
             });
+            if member.uid.is_some() {
+                member.uid.clone_from(&stray.uid);
+            }
         }
         if wanted == known.inventory {
             return true;
@@ -93,7 +96,7 @@ impl Course {
         let mut orders = Vec::new();
         for key in deletable {
             let Some(member) = known.inventory.members.get(&key) else { continue };
-            if self.behind.gone.contains(&key) {
+            if self.behind.gone.contains_key(&key) {
                 continue;
             }
             let backoff = self.behind.deletions.get(&key).copied().unwrap_or_default();
@@ -128,7 +131,7 @@ impl Course {
     /// The inventory without what was seen gone, and with the uids that the writes were answered with.
     fn narrowed(&self) -> Inventory {
         let mut inventory = self.known.as_ref().map(|known| known.inventory.clone()).unwrap_or_default();
-        inventory.members.retain(|key, member| !(member.doomed && self.behind.gone.contains(key)));
+        inventory.members.retain(|key, member| !(member.doomed && self.behind.gone.contains_key(key)));
         if let Some(release) = &self.behind.release {
             for (key, member) in &mut inventory.members {
                 if let Some(uid) = release.uid(key) {

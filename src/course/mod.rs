@@ -199,7 +199,9 @@ impl Course {
             }
             (Awaited::Delete(key), Answer::Deleted(deleted)) => {
                 self.writing.remove(&key);
-                self.behind.file_deleted(key, deleted, now);
+                let member = self.known.as_ref().and_then(|known| known.inventory.members.get(&key));
+                let uid = member.and_then(|member| member.uid.clone());
+                self.behind.file_deleted(key, uid, deleted, now);
             }
             (Awaited::Confirm(sequence), Answer::Confirmed(read)) => self.file_confirmed(sequence, read, now),
             (Awaited::Other, _) => {}
