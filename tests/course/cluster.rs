@@ -144,6 +144,17 @@ impl Cluster {
         }
     }
 
+    /// Everything that is stuck recovers, and nothing is held any more.
+    pub(crate) fn recover_all(&mut self, now: Timestamp) {
+        self.finalize();
+        let ill: Vec<ObjectKey> =
+            self.objects.iter().filter(|(_, body)| !body.well).map(|(key, _)| key.clone()).collect();
+        for key in ill {
+            self.recover(&key, now);
+        }
+        self.fates.clear();
+    }
+
     /// A stuck object recovers.
     pub(crate) fn recover(&mut self, key: &ObjectKey, now: Timestamp) {
         self.fates.remove(key);

@@ -76,8 +76,9 @@ fn live(seed: u64, walkers: usize) -> Simulation {
         }
     }
     simulation.calm();
-    simulation.world.cluster.fates.clear();
-    simulation.world.cluster.finalize();
+    let now = simulation.world.now;
+    simulation.world.cluster.recover_all(now);
+    simulation.spread();
     let objects = objects(&mut random, 9);
     simulation.world.push(&objects);
     simulation
