@@ -208,7 +208,8 @@ impl Release {
         let written = object.applied.as_ref().and_then(|written| written.version);
         let newest = written.max(object.live.as_ref().and_then(version));
         let older = newest.zip(version(&value)).is_some_and(|(newest, seen)| seen < newest);
-        if !older && !(bare_metadata(&value) && object.live.is_some()) {
+        let poorer = object.live.is_some() && bare_metadata(&value);
+        if !older && !poorer {
             object.live = Some(value);
         }
         self.assess(key, now);

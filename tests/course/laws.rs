@@ -133,7 +133,8 @@ impl Laws {
         let log = world.replay.log();
         match order {
             Order::Append(proposal) if proposal.phase == Some(Phase::Opened) => {
-                if !proposal.release.is_some_and(|release| world.releases.contains_key(&release)) {
+                let stored = proposal.release.is_some_and(|release| world.releases.contains_key(&release));
+                if !stored {
                     self.broken("bytes before the opening", format!("{:?}", proposal.release));
                 }
             }

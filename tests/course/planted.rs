@@ -8,7 +8,10 @@ use super::shop::{config, config_key, deployment, deployment_key, in_wave};
 use super::simulation::Simulation;
 use super::world::Flaw;
 
-fn broken_by(flaw: Option<Flaw>, tampering: Option<fn(&mut Order) -> bool>) -> BTreeSet<&'static str> {
+/// Changes an order; true: it is issued twice.
+type Tampering = fn(&mut Order) -> bool;
+
+fn broken_by(flaw: Option<Flaw>, tampering: Option<Tampering>) -> BTreeSet<&'static str> {
     let mut simulation = Simulation::new();
     simulation.laws.stages = true;
     simulation.tampering = tampering;
@@ -69,7 +72,7 @@ fn forgets_a_member(order: &mut Order) -> bool {
 
 #[test]
 fn a_tampered_walk_is_found() {
-    let cases: [(fn(&mut Order) -> bool, &str); 4] = [
+    let cases: [(Tampering, &str); 4] = [
         (deletes_another, "only doomed members are deleted"),
         (stutters, "one write per object"),
         (forgets_a_member, "the inventory names all that is ours"),

@@ -289,13 +289,7 @@ impl Simulation {
 
     fn step(&mut self, who: usize, event: Event) {
         let now = self.world.now;
-            eprintln!("T {now} EVENT {}", &format!("{event:?}").chars().take(230).collect::<String>());
-        }
         let (issued, wake) = self.walkers[who].course.step(event, now);
-            for order in &issued {
-                eprintln!("T {now}   ORDER {}", &format!("{order:?}").chars().take(230).collect::<String>());
-            }
-        }
         let wake = wake.map(|WakeAt(time)| time);
         if wake.is_some_and(|time| time <= now) {
             self.laws.broken("wakes later", "the course asks to be woken at a time that has passed");
