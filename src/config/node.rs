@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError};
 
 use crate::name::Code;
 
@@ -71,7 +71,10 @@ impl Node {
 
 /// Reads every document that is not empty.
 pub(super) fn documents(text: &str) -> Result<Vec<Document>, Problem> {
-    let mut composer = Composer { parser: Parser::new_from_str(text), anchors: HashMap::new(), nodes: 0 };
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    let parser = Parser::new_from_str_with_options(text, options);
+    let mut composer = Composer { parser, anchors: HashMap::new(), nodes: 0 };
     let mut documents: Vec<Document> = Vec::new();
     while let Some((event, span)) = composer.next()? {
         match event {

@@ -372,6 +372,13 @@ fn text_that_is_no_plain_yaml_is_refused() {
 }
 
 #[test]
+fn a_comment_says_nothing_wherever_it_stands() {
+    let commented: String = BASE.lines().map(|line| format!("# why\n{line} # because\n  # and\n")).collect();
+    let (with, without) = (only(&commented), only(BASE));
+    assert_eq!((with.environments, with.trust, with.warnings), (without.environments, without.trust, without.warnings));
+}
+
+#[test]
 fn an_anchor_stands_for_what_it_names() {
     let text = environment_with("writers: &w [ops]");
     let text = format!("{text}  - {{name: prod, branch: env/prod, path: p, namespace: q, writers: *w}}\n");
