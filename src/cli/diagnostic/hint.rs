@@ -223,6 +223,9 @@ fn of_config(code: Code, reason: &Reason) -> Option<String> {
         Code::InvalidValue if reason.message.ends_with("is not supported yet") => {
             "this version does not have it; take the key out only if you can do without what it guards"
         }
+        Code::ConfigNotFound if reason.message.starts_with("no access to a cluster") => {
+            "check --kubeconfig, --context and KUBECONFIG: kubectl version"
+        }
         Code::ConfigNotFound => "name the file: lockmaster -f FILE, or set LOCKMASTER_FILE",
         Code::PipelineAmbiguous => "choose one: -f FILE -p NAME",
         Code::SignersInvalid => {
@@ -259,6 +262,13 @@ mod tests {
                 "{code}: {text}"
             );
         }
+    }
+
+    #[test]
+    fn a_missing_kubeconfig_is_not_taken_for_a_missing_pipeline() {
+        let reason = crate::edge::cluster::ClusterError::Configuration("no such file".to_owned()).reason();
+        let text = hint(&reason, &Place::default()).expect("because there is something to do");
+        assert!(text.contains("KUBECONFIG") && !text.contains("LOCKMASTER_FILE"), "{text}");
     }
 
     #[test]
