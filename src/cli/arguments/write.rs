@@ -49,12 +49,12 @@ pub struct Run {
     /// Look at the repository this often
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval)]
     pub interval: Duration,
-    /// Serve the API, the webhook and the dashboard here
+    /// Serve the probe `/healthz` here
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
     pub listen: SocketAddr,
-    /// Serve probes and metrics here
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9643")]
-    pub metrics_listen: SocketAddr,
+    /// Serve metrics here
+    #[arg(long, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Sign the deployment log with this key [default: Secret `lockmaster-agent`, made on the first run]
     #[arg(long, value_name = "FILE")]
     pub agent_key: Option<PathBuf>,
