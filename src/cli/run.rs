@@ -37,7 +37,6 @@ pub(super) fn check(arguments: &arguments::Run) -> Result<(), Reason> {
         ("--read-only", arguments.read_only),
         ("--writer-key", arguments.writer_key.is_some()),
         ("--publish git", arguments.publish == Some(PublishTo::Git)),
-        ("--metrics-listen", arguments.metrics_listen.is_some()),
         ("--webhook-secret-file", arguments.webhook_secret_file.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lockmaster::name::{CommitId, RefName, RepoPath};
 use lockmaster::render::{Contents, EntryKind, Tree, TreeEntry};
-use lockmaster::revision::{Fetched, RawCommit, Relation, Trust};
+use lockmaster::revision::{Carriers, Fetched, RawCommit, Relation, Trust};
 use lockmaster::signature::{AgentKey, GIT_NAMESPACE, Signers};
 use serde_json::Value;
 
@@ -29,7 +29,12 @@ impl Forge {
     pub(crate) fn trust(&self) -> Trust {
         let line = format!("lena@example.com {}\n", self.lena.public_key());
         let signers = Signers::parse(&line).expect("because the line is one");
-        Trust { environment: "dev".parse().expect("because it is a name"), signers, writers: None }
+        Trust {
+            environment: "dev".parse().expect("because it is a name"),
+            signers,
+            writers: None,
+            carriers: Carriers::Plain,
+        }
     }
 
     pub(crate) fn commit(&mut self, parent: Option<&CommitId>, objects: &[Value], signed: bool) -> CommitId {
@@ -93,6 +98,7 @@ impl Forge {
             boundary,
             introduced: false,
             outside_introduction: false,
+            merges: BTreeMap::new(),
         }
     }
 

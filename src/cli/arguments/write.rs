@@ -52,9 +52,9 @@ pub struct Run {
     /// Serve the probe `/healthz` here
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
     pub listen: SocketAddr,
-    /// Serve metrics here
-    #[arg(long, value_name = "ADDRESS")]
-    pub metrics_listen: Option<SocketAddr>,
+    /// Answer /healthz here too; metrics are not served yet
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9643")]
+    pub metrics_listen: SocketAddr,
     /// Sign the deployment log with this key [default: Secret `lockmaster-agent`, made on the first run]
     #[arg(long, value_name = "FILE")]
     pub agent_key: Option<PathBuf>,
