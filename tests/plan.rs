@@ -313,6 +313,10 @@ fn only_what_changed_is_asked_for() {
     assert_eq!((first.dry_run, first.namespaces), (BTreeSet::from([key(&home), key(&same)]), BTreeSet::new()));
     let moved = questions(&both, world.standing.as_ref(), &Inventory::default());
     assert_eq!(moved.dry_run, BTreeSet::from([key(&home)]), "a new namespace is not there for a dry run");
+    let world = World::new(&[home.clone(), same.clone()]);
+    let next = questions(&release(&[home, same, new.clone()]), world.standing.as_ref(), &world.inventory);
+    let expected = (BTreeSet::from([key(&new)]), BTreeSet::from(["shop".to_owned()]));
+    assert_eq!((next.dry_run, next.namespaces), expected, "what is new in a namespace of ours can be dry-run");
 }
 
 type Mutation = (&'static str, fn(&mut Report));

@@ -142,7 +142,7 @@ pub struct Questions {
     /// Of these, objects of the release to dry-run if they exist or if a release stands already (never an object whose
     /// namespace or CRD this release itself brings).
     pub dry_run: BTreeSet<ObjectKey>,
-    /// Namespaces whose existence matters.
+    /// Namespaces whose existence matters: all but those that this release is the first to bring.
     pub namespaces: BTreeSet<String>,
 }
 
@@ -154,12 +154,12 @@ pub fn questions(release: &ManifestSet, standing: Option<&ManifestSet>, inventor
     let gone = inventory.members.keys().filter(|key| release.get(key).is_none());
     let first = standing.is_none();
     let asks = |manifest: &&Manifest| !brought.defines(manifest) && (first || !brought.houses(manifest));
-    let rendered = |namespace: &String| release.get(&brought::namespace_key(namespace)).is_some();
-    let namespaces = release.manifests().iter().filter_map(|manifest| manifest.key.namespace.clone());
+    let housed = release.manifests().iter().filter(|manifest| !brought.houses(manifest));
+    let namespaces = housed.filter_map(|manifest| manifest.key.namespace.clone());
     Questions {
         read: changed().map(|manifest| manifest.key.clone()).chain(gone.cloned()).collect(),
         dry_run: changed().filter(asks).map(|manifest| manifest.key.clone()).collect(),
-        namespaces: namespaces.filter(|namespace| !rendered(namespace)).collect(),
+        namespaces: namespaces.collect(),
     }
 }
 
