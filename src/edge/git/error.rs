@@ -97,6 +97,10 @@ impl GitError {
         if status("404") || error.code() == ErrorCode::NotFound {
             return GitError::Fetch { url, found: format!("not found: {said}") };
         }
+        // A local remote is packed in this process, and libgit2 parses every commit on the way.
+        if said.starts_with("failed to parse ") {
+            return GitError::Corrupt { object: format!("a commit from `{url}`"), found: said };
+        }
         match error.class() {
             ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object | ErrorClass::Indexer => {
                 GitError::Corrupt { object: format!("pack from `{url}`"), found: said }
