@@ -17,7 +17,7 @@ use crate::course::Known;
 use crate::deploylog::Counts;
 use crate::edge::git;
 use crate::manifest::ManifestSet;
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Class, Code, CommitId, Reason};
 use crate::plan::{self, Report};
 use crate::render::{self, Closing, Closure};
 
@@ -92,7 +92,7 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
                 tip = Some(commit.clone());
                 judged(site, environment, &known, commit).await?
             }
-            Err(reason) if reason.code == Code::RefNotFound => Planned::Impossible(vec![reason]),
+            Err(reason) if reason.code.class() == Class::Refused => Planned::Impossible(vec![reason]),
             Err(reason) => return Err(reason),
         }
     };

@@ -13,7 +13,7 @@ use crate::agent::survey;
 use crate::config::Environment;
 use crate::course::Known;
 use crate::deploylog::Log;
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Class, CommitId, Reason};
 use crate::revision::authorship;
 
 /// What was left out, always or because the verb was told to.
@@ -109,7 +109,7 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
                 _ => Ok(outlook),
             }
         }
-        Err(reason) if reason.code == Code::RefNotFound => Err(reason),
+        Err(reason) if reason.code.class() == Class::Refused => Err(reason),
         Err(reason) => return Err(reason),
     };
     let environment = environment.clone();

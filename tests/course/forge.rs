@@ -1,6 +1,6 @@
 //! A repository in memory: signed commits as raw bytes, with an honest graph.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lockmaster::name::{CommitId, RefName, RepoPath};
 use lockmaster::render::{Contents, EntryKind, Tree, TreeEntry};
