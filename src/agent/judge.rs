@@ -224,7 +224,9 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> R
 fn close(mirror: &Mirror, commit: &CommitId, sources: &Sources) -> Result<Result<Closure, Reason>, GitError> {
     let tree = match mirror.tree(commit) {
         Ok(tree) => tree,
-        Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
+        Err(error) if error.reason().code.class() == Class::Refused => {
+            return Ok(Err(error.reason().at_commit(commit.clone())));
+        }
         Err(error) => return Err(error),
     };
     let mut contents = BTreeMap::new();

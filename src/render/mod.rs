@@ -139,7 +139,21 @@ pub fn assemble(
             Err(reason) => reasons.push(reason),
         }
     }
-    if reasons.is_empty() { ManifestSet::assemble(drafts, fence, scopes) } else { Err(reasons) }
+    if !reasons.is_empty() {
+        return Err(reasons);
+    }
+    ManifestSet::assemble(drafts, fence, scopes)
+        .map_err(|found| found.into_iter().map(|r| placed(r, closure)).collect())
+}
+
+/// The reason, at the first path where no file is to blame: `empty-render`.
+fn placed(reason: Reason, closure: &Closure) -> Reason {
+    match closure.parts.first() {
+        Some(Part::Plain { path, .. } | Part::Kustomize { path }) if reason.file.is_none() => {
+            reason.at_file(path.to_string(), None, None)
+        }
+        _ => reason,
+    }
 }
 
 /// What to read manifests from, in the order of the parts.
