@@ -29,13 +29,16 @@ pub(crate) struct Yard {
     anew: Cell<u64>,
 }
 
+/// Makes something bad, and says the commit that the branch shall lead to; `None`: the branch is deleted.
+type Make = Box<dyn Fn(&Yard) -> Option<String>>;
+
 /// Something bad, and how it is told.
 pub(crate) struct Row {
     /// The numbers of the rows in the table of inputs and faults, and what it is.
     name: &'static str,
     codes: Vec<&'static str>,
     word: &'static str,
-    make: Box<dyn Fn(&Yard) -> Option<String>>,
+    make: Make,
     found: Found,
     at: Option<&'static str>,
     shows: Vec<&'static str>,
