@@ -195,7 +195,7 @@ fn a_name_that_no_signer_has_is_found() {
   |
 6 |   trust: {signers: {file: allowed_signers}, roles: {release-managers: [lena@example.com, omar@example.com]}}
   |                                                                                          ^^^^^^^^^^^^^^^^
-  hint: add its line to the signers file, or correct the name
+  hint: correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file
 
 error[unknown-name]: `writers` in environment `prod` names `relase-managers`, neither a declared role nor a principal of \
                     the signers file
@@ -203,7 +203,7 @@ error[unknown-name]: `writers` in environment `prod` names `relase-managers`, ne
    |
 13 |     writers: [relase-managers]
    |               ^^^^^^^^^^^^^^^ did you mean `release-managers`?
-  hint: add its line to the signers file, or correct the name
+  hint: correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file
 lockmaster.yaml: 2 errors, 0 warnings
 ";
     assert_eq!(Place::with(&text).run(&["lint"]), Ran::printed(1, expected));

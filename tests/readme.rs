@@ -36,7 +36,7 @@ const NOT_YET: [&str; 9] = [
     "approve dev",
     "run --webhook-secret-file x",
 ];
-const NOT_YET_KEYS: [&str; 9] = [
+const NOT_YET_KEYS: [&str; 8] = [
     "from: dev",
     "soak: 1h",
     "checks: []",
@@ -44,7 +44,6 @@ const NOT_YET_KEYS: [&str; 9] = [
     "approvals: {}",
     "policies: []",
     "drift: heal",
-    "carriers: allow",
     "renderer: helm",
 ];
 
