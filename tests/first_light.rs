@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         ("a_daemon_follows_a_local_repository_and_stops_cleanly", daemon),
         ("a_real_repository_of_three_environments_is_deployed", real_repository),
         ("secrets_never_leave", secrets),
+        ("only_what_changed_is_written_and_what_is_missing_comes_back", only_what_changed),
     ];
     run(tests)
 }
@@ -291,4 +292,26 @@ fn secrets(plane: &'static ControlPlane) {
         }
     }
     assert!(all[1].stdout.contains("(secret, differs)"), "{}", all[1].stdout);
+}
+
+fn only_what_changed(plane: &'static ControlPlane) {
+    let stage = shop(plane, "changed");
+    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: changed-dev, deadline: 60s}");
+    stage.run_once(0);
+    let target = || -> Vec<String> {
+        let writes = stage.proxy.writes();
+        let outside = writes.into_iter().filter(|call| !call.path.contains(&stage.agent_namespace));
+        outside.map(|call| format!("{} {}", call.method, call.path)).collect()
+    };
+    set_replicas(&stage, 3);
+    stage.commit(Who::Dana, "web: three replicas");
+    stage.proxy.forget();
+    stage.run_once(0);
+    assert_eq!(target(), ["PATCH /apis/apps/v1/namespaces/changed-dev/deployments/web"]);
+    plane.delete("/api/v1/namespaces/changed-dev/configmaps/web-config");
+    set_replicas(&stage, 2);
+    stage.commit(Who::Dana, "web: two replicas");
+    stage.proxy.forget();
+    stage.run_once(0);
+    assert_eq!(objects(plane, "changed-dev"), all_of_shop(), "{:?}", target());
 }

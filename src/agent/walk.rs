@@ -155,7 +155,7 @@ impl Walk {
                 let sighting = match seen {
                     cluster::Seen::Object(key, value) => Sighting::Object(key, Box::new(value)),
                     cluster::Seen::Gone(key) => Sighting::Gone(key),
-                    cluster::Seen::Synced(_) => continue,
+                    cluster::Seen::Synced(kind) => Sighting::Listed(kind),
                     cluster::Seen::Failed(kind, reason) => {
                         let environment = &carrier.environment.name;
                         tracing::warn!(%environment, kind = %kind.kind, code = %reason.code, reason = %reason.message, "watch-failed");

@@ -54,14 +54,29 @@ impl Behind {
         *self = Behind { sequence: Some(sequence), watched, strays, ..Behind::default() };
     }
 
-    /// Takes over an opening: its objects are those of the admitted plan, nothing of it is applied yet.
-    pub(super) fn open(&mut self, log: &Log, opened: Option<Candidate>) {
+    /// Takes over an opening: its objects are those of the admitted plan. If the release before it was proven, what has the
+    /// same manifest in both is applied already, and only seen again; else everything is to be written.
+    pub(super) fn open(
+        &mut self,
+        log: &Log,
+        before: Option<&StandingRelease>,
+        opened: Option<Candidate>,
+        now: Timestamp,
+    ) {
         let Some(standing) = &log.standing else { return };
         self.turn_to(standing.sequence);
-        if let Some(candidate) = opened {
-            let set = candidate.opening.admitted.plan().rendered().set().clone();
-            self.release = (set.digest() == standing.release).then(|| Release::new(set));
+        let Some(candidate) = opened else { return };
+        let plan = candidate.opening.admitted.plan();
+        if plan.report().digest != standing.release {
+            return;
         }
+        let mut release = Release::new(plan.rendered().set().clone());
+        if before.is_some_and(|before| matches!(before.outcome, Some((Phase::Proven, _)))) {
+            release.take_over(plan.untouched(), now);
+            // A new watch lists everything, so that what is not written is seen as well.
+            self.watched.clear();
+        }
+        self.release = Some(release);
     }
 
     pub(super) fn progress(&self) -> Option<Progress> {
@@ -82,6 +97,11 @@ impl Behind {
     pub(super) fn file_sighting(&mut self, sighting: Sighting, now: Timestamp) {
         match sighting {
             Sighting::Object(key, value) => self.see(key, *value, now),
+            Sighting::Listed(kind) => {
+                if let Some(release) = &mut self.release {
+                    release.see_listed(&kind, now);
+                }
+            }
             Sighting::Gone(key) => {
                 if let Some(backoff) = self.deletions.get_mut(&key) {
                     backoff.hurry();

@@ -228,6 +228,8 @@ pub enum Sighting {
     Object(ObjectKey, Box<Value>),
     /// Gone, or no longer under our label.
     Gone(ObjectKey),
+    /// Every object of this kind that is there was seen.
+    Listed(GroupVersionKind),
 }
 
 /// What the course hears.

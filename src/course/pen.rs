@@ -172,7 +172,8 @@ impl Course {
                 self.known_at = now;
                 if opening {
                     let opened = self.ahead.take_opened();
-                    self.behind.open(&log, opened);
+                    let before = self.known.as_ref().and_then(|known| known.log.standing.as_ref());
+                    self.behind.open(&log, before, opened, now);
                 }
                 if let Some(known) = &mut self.known {
                     known.log = *log;

@@ -11,7 +11,7 @@ use super::backoff::{Backoff, later};
 use super::{Applied, Deleted};
 use crate::health::{self, Assessment, Health};
 use crate::manifest::{Manifest, ManifestSet, Stage};
-use crate::name::{Code, ObjectKey, Reason};
+use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
 use crate::plan;
 
 /// How far a release has come.
@@ -89,6 +89,29 @@ impl Release {
         }
     }
 
+    /// Counts these objects as written: the release before this one wrote them as they are, and was proven.
+    pub(super) fn take_over(&mut self, untouched: &BTreeSet<ObjectKey>, now: Timestamp) {
+        for key in untouched {
+            if let Some(object) = self.objects.get_mut(key) {
+                object.applied = Some(Written { at: now, version: None });
+                self.unwell.insert(key.clone(), assessment(Health::Unknown, "not seen yet"));
+            }
+        }
+        self.unwritten = self.unapplied(0..self.groups.len().min(1));
+    }
+
+    /// A watch has listed everything of a kind: what is to be there and was not seen is not there.
+    pub(super) fn see_listed(&mut self, kind: &GroupVersionKind, now: Timestamp) {
+        let unseen = |manifest: &&Manifest| {
+            let object = self.objects.get(&manifest.key);
+            manifest.kind == *kind && object.is_some_and(|object| object.applied.is_some() && object.live.is_none())
+        };
+        let missing: Vec<ObjectKey> = self.set.manifests().iter().filter(unseen).map(|m| m.key.clone()).collect();
+        for key in missing {
+            self.see_gone(&key, now);
+        }
+    }
+
     pub(super) fn set(&self) -> &ManifestSet {
         &self.set
     }
@@ -113,6 +136,9 @@ impl Release {
         while self.unwritten.is_empty() && self.group + 1 < self.groups.len() && self.next_group_is_open() {
             self.group += 1;
             self.unwritten = self.unapplied(self.group..self.group + 1);
+        }
+        if self.unwritten.is_empty() && self.group + 1 >= self.groups.len() {
+            self.applied_at.get_or_insert(now);
         }
         let due = |key: &&ObjectKey| {
             !in_flight.contains(*key) && self.objects.get(*key).is_some_and(|object| object.retry.is_due(now))

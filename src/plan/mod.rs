@@ -257,6 +257,7 @@ pub fn report(release: &ManifestSet, ground: &Ground<'_>) -> Report {
 pub struct Plan {
     rendered: Rendered,
     report: Report,
+    untouched: BTreeSet<ObjectKey>,
 }
 
 impl Plan {
@@ -267,7 +268,14 @@ impl Plan {
     pub fn new(rendered: Rendered, ground: &Ground<'_>) -> Result<Self, Reason> {
         let report = report(rendered.set(), ground);
         check(&report, rendered.set(), ground)?;
-        Ok(Plan { rendered, report })
+        let untouched = untouched(rendered.set(), ground.standing);
+        Ok(Plan { rendered, report, untouched })
+    }
+
+    /// The objects whose manifest is that of the standing release: if that one was applied, they need no write.
+    #[must_use]
+    pub fn untouched(&self) -> &BTreeSet<ObjectKey> {
+        &self.untouched
     }
 
     /// The release.
@@ -280,6 +288,13 @@ impl Plan {
     pub fn report(&self) -> &Report {
         &self.report
     }
+}
+
+fn untouched(release: &ManifestSet, standing: Option<&ManifestSet>) -> BTreeSet<ObjectKey> {
+    let same = |manifest: &&Manifest| {
+        standing.and_then(|standing| standing.get(&manifest.key)).is_some_and(|old| old.digest == manifest.digest)
+    };
+    release.manifests().iter().filter(same).map(|manifest| manifest.key.clone()).collect()
 }
 
 /// Proves a report again, by other means than the planner: every object of the release is counted once, nothing is
