@@ -91,17 +91,15 @@ fn of_history(code: Code, place: &Place) -> Option<String> {
 }
 
 fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
-    let (branch, accepted, signers) = (place.branch(), place.accepted(), place.signers_file());
+    let (accepted, signers) = (place.accepted(), place.signers_file());
     let resign = match &place.accepted {
-        Some(_) => format!(
-            "git rebase --force-rebase --gpg-sign {accepted} && git push --force-with-lease origin HEAD:{branch}"
-        ),
+        Some(_) => format!("git rebase --force-rebase --gpg-sign {accepted} && git push --force-with-lease"),
         None => "git rebase --force-rebase --gpg-sign --root && git push --force-with-lease".to_owned(),
     };
     let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
     Some(match code {
         Code::UnsignedCommit => {
-            format!("never accepted, so it may be replaced: {resign}; if the forge made it: {}", unsquashed(place))
+            format!("never accepted, so it may be replaced: {resign}")
         }
         Code::BadSignature | Code::AmbiguousSignature => format!("never accepted, so it may be signed again: {resign}"),
         Code::UnknownSigner => {
@@ -279,9 +277,7 @@ mod tests {
             ..Place::default()
         };
         let text = hint(&Reason::new(Code::UnsignedCommit, "x"), &place);
-        let expected = "never accepted, so it may be replaced: git rebase --force-rebase --gpg-sign 9f2c1e4 && git push \
-                        --force-with-lease origin HEAD:env/prod; if the forge made it: merge without squash, or set `carriers: \
-                        allow` on `ENV`";
+        let expected = "never accepted, so it may be replaced: git rebase --force-rebase --gpg-sign 9f2c1e4 && git push --force-with-lease";
         assert_eq!(text.as_deref(), Some(expected));
     }
 }
