@@ -177,6 +177,8 @@ fn force_push(plane: &'static ControlPlane) {
         &accepted[..7]
     );
     assert!(verify.stdout.starts_with(&expected), "{}", verify.stdout);
+    let fact = "  = 1 accepted commit left the branch; nothing is applied; ";
+    assert!(verify.stdout.contains(fact), "{}", verify.stdout);
     assert!(verify.stdout.contains(&format!("git push origin {}:env/dev", &accepted[..7])), "{}", verify.stdout);
     set_replicas(&stage, 5);
     stage.commit(Who::Dana, "elsewhere");

@@ -154,3 +154,27 @@ fn main_is_a_door_and_nothing_else() {
     let lines = fs::read_to_string("src/main.rs").expect("because there is a main").lines().count();
     assert!(lines < 20, "src/main.rs has {lines} lines");
 }
+
+/// Where each proof is earned, in the order in which each owns the one before it.
+const PROOFS: [(&str, &str); 5] = [
+    ("src/revision/mod.rs", "Verified"),
+    ("src/render/mod.rs", "Rendered"),
+    ("src/plan/mod.rs", "Plan"),
+    ("src/gate/mod.rs", "Admitted"),
+    ("src/deploylog/mod.rs", "Recalled"),
+];
+
+#[test]
+fn a_proof_is_earned_once_and_never_copied() {
+    for (file, name) in PROOFS {
+        let text = fs::read_to_string(file).expect("because the room is there");
+        let (before, after) = text.split_once(&format!("pub struct {name} {{")).expect("because the proof is there");
+        let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+        for copied in ["Clone", "Copy", "Default", "Deserialize"] {
+            assert!(!attributes.contains(copied), "{file}: `{name}` must not be `{copied}`");
+            assert!(!text.contains(&format!("impl {copied} for {name}")), "{file}: `{name}` must not be `{copied}`");
+        }
+        let fields = after.split_once('}').map_or(after, |(fields, _)| fields);
+        assert!(!fields.contains("pub"), "{file}: the fields of `{name}` are private");
+    }
+}

@@ -38,6 +38,8 @@ pub enum Depth {
 pub struct Outlook {
     /// How the tip stands to the accepted head, if history could be read.
     pub relation: Option<Relation>,
+    /// How many accepted commits the tip does not have.
+    pub left: u64,
     /// The candidate, as an entry would tell it.
     pub candidate: EntryCommit,
     /// Every new commit, newest first.
@@ -126,6 +128,7 @@ struct Source {
 pub async fn judge(site: &Site, environment: &Environment, brief: &Brief, depth: Depth) -> Outlook {
     let mut outlook = Outlook {
         relation: None,
+        left: 0,
         candidate: unknown_commit(&brief.tip),
         commits: Vec::new(),
         verdict: Finding::Accepted,
@@ -151,6 +154,7 @@ async fn walk(
     let mut steps = Steps { environment: environment.name.clone(), since: Instant::now() };
     let source = read_source(site, environment, brief).await?;
     outlook.relation = Some(source.fetched.relation.clone());
+    outlook.left = source.fetched.left;
     let history = revision::check_history(&source.fetched);
     let first_seen = first_seen(site, environment, &source.fetched).await?;
     let judgement = revision::judge(source.fetched.clone(), &site.trust(environment), &first_seen, clock::now());

@@ -4,7 +4,7 @@ use super::diagnostic::{self, Place};
 use crate::agent::site::Site;
 use crate::config::Environment;
 use crate::deploylog::Log;
-use crate::name::{Class, Reason};
+use crate::name::{Class, Code, Reason};
 
 /// What hints may name about an environment.
 pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -> Place {
@@ -13,6 +13,7 @@ pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -
         environment: Some(environment.name.to_string()),
         branch: Some(environment.branch.short().to_owned()),
         accepted: log.and_then(|log| log.accepted.as_ref()).map(|accepted| accepted.id.clone()),
+        left: 0,
         namespace: environment.namespaces.first().cloned(),
         signers_file: Some(site.setup.pipeline.trust.signers_file.display().to_string()),
     }
@@ -27,7 +28,7 @@ pub(super) fn all(reasons: &[Reason], place: &Place, environment: &Environment, 
         let mut facts = Vec::new();
         if !said && reason.code.class() == Class::Refused && !is_outcome(reason, log) {
             said = true;
-            facts.push(consequence(environment, log));
+            facts.push(format!("{}{}", lost(reason, place), consequence(environment, log)));
         }
         text.push_str(&diagnostic::explained(reason, place, &facts, hints));
     }
@@ -37,6 +38,17 @@ pub(super) fn all(reasons: &[Reason], place: &Place, environment: &Environment, 
 /// Whether the reason is why the standing release failed, and not why a candidate is kept out.
 fn is_outcome(reason: &Reason, log: &Log) -> bool {
     log.standing.as_ref().is_some_and(|standing| standing.reasons.contains(reason))
+}
+
+/// What a rewound or diverged branch lost.
+fn lost(reason: &Reason, place: &Place) -> String {
+    match (reason.code, place.left) {
+        (Code::RefRewound | Code::RefDiverged, 1) => "1 accepted commit left the branch; ".to_owned(),
+        (Code::RefRewound | Code::RefDiverged, left) if left > 1 => {
+            format!("{left} accepted commits left the branch; ")
+        }
+        _ => String::new(),
+    }
 }
 
 fn consequence(environment: &Environment, log: &Log) -> String {

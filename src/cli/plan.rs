@@ -96,6 +96,8 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
             Err(reason) => return Err(reason),
         }
     };
+    let left = if let Planned::Commit(outlook) = &planned { outlook.left } else { 0 };
+    let place = Place { left, ..place };
     Ok(View { environment: environment.clone(), known, tip, planned, place })
 }
 

@@ -113,6 +113,7 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
         Err(reason) => return Err(reason),
     };
     let environment = environment.clone();
+    let place = Place { left: outlook.as_ref().map_or(0, |outlook| outlook.left), ..place };
     Ok(Judged { environment, reference, tip, known, outlook, left_out, place, failed: None })
 }
 

@@ -80,6 +80,8 @@ impl View {
                 return View { environment, survey, state: State::Blocked, reasons: vec![reason], place, trouble };
             }
         };
+        let left = survey.outlook.as_ref().map_or(0, |outlook| outlook.left);
+        let place = Place { left, ..place };
         let mut states = BTreeSet::from([State::Current]);
         let mut reasons = Vec::new();
         let mut add = |state: State, more: Vec<Reason>| {

@@ -63,6 +63,8 @@ pub struct Fetched {
     pub boundary: BTreeSet<CommitId>,
     /// Every commit of `new` with two parents, compared with them.
     pub merges: BTreeMap<CommitId, MergeFacts>,
+    /// How many accepted commits the tip does not have: none, unless it was rewound or diverged.
+    pub left: u64,
     /// Whether the tip is an introduction, or reachable from one.
     pub introduced: bool,
     /// Whether an introduction is configured and the tip descends from none of them and is none of them.

@@ -96,6 +96,7 @@ impl Forge {
             new: fresh.iter().map(raw).collect(),
             tip_commit: raw(tip),
             boundary,
+            left: 0,
             introduced: false,
             outside_introduction: false,
             merges: BTreeMap::new(),

@@ -185,9 +185,11 @@ impl Visit {
         let head = String::from_utf8_lossy(&output[..end]).into_owned();
         let mut body = output.get(end + 4..).unwrap_or_default().to_vec();
         if self.manners.flip.load(Ordering::SeqCst) && request.path.ends_with("/git-upload-pack") {
-            // The pack ends the body but for its 20 bytes of hash and a flush packet: this is in its last object.
-            let place = body.len() - 30;
-            body[place] ^= 0x55;
+            // Behind the pack's 12 bytes of head, in its first object: what follows the pack in the body, such as
+            // progress, comes or does not come.
+            if let Some(pack) = body.windows(4).position(|window| window == b"PACK") {
+                body[pack + 20] ^= 0x55;
+            }
         }
         let status = head.lines().find_map(|line| line.strip_prefix("Status: ")).unwrap_or("200 OK").to_owned();
         let others: String =

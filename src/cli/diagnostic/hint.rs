@@ -15,6 +15,8 @@ pub struct Place {
     pub accepted: Option<CommitId>,
     /// The environment's namespace.
     pub namespace: Option<String>,
+    /// How many accepted commits the branch lost.
+    pub left: u64,
     /// The signers file.
     pub signers_file: Option<String>,
 }

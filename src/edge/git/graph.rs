@@ -83,6 +83,13 @@ impl Mirror {
             let parents = graph.commit(*id)?.parents.clone();
             boundary.extend(parents.into_iter().filter(|parent| !new.contains(parent)).map(commit_id));
         }
+        let left = match &relation {
+            Relation::Ancestor | Relation::Diverged { .. } => {
+                let head: Vec<Oid> = accepted.into_iter().collect();
+                graph.difference(&head, &[tip])?.len() as u64
+            }
+            Relation::First | Relation::Same | Relation::Descendant => 0,
+        };
         let merges = merge::merges(graph, &order, self.limits.merge_bytes)?;
         Ok(Fetched {
             reference: reference.clone(),
@@ -93,6 +100,7 @@ impl Mirror {
             tip_commit: graph.raw(tip)?,
             boundary,
             merges,
+            left,
             introduced,
             outside_introduction: !descends,
         })
