@@ -86,7 +86,8 @@ const CLUSTER: &[(&str, &str)] = &[
 
 impl Stage {
     /// The stage of a kind; every custom resource is a workload, which follows its definition.
-    pub(super) fn of(kind: &GroupKind) -> Stage {
+    #[must_use]
+    pub fn of(kind: &GroupKind) -> Stage {
         match (kind.group.as_str(), kind.kind.as_str()) {
             ("", "Namespace")
             | ("apiextensions.k8s.io", "CustomResourceDefinition")

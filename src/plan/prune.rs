@@ -68,30 +68,6 @@ fn was_replaced(key: &ObjectKey, live: &Value, ground: &Ground<'_>) -> bool {
     ours.is_some() && found.is_some() && ours != found && label != Some(ground.policy.set_id.as_str())
 }
 
-/// The stage in which objects of a kind are applied, and in reverse order deleted.
-pub(super) fn stage_of(key: &ObjectKey) -> Stage {
-    match (key.group.as_str(), key.kind.as_str()) {
-        ("", "Namespace") | ("apiextensions.k8s.io", "CustomResourceDefinition") => Stage::Foundation,
-        ("admissionregistration.k8s.io", "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration")
-        | ("apiregistration.k8s.io", "APIService") => Stage::Webhook,
-        ("rbac.authorization.k8s.io", _)
-        | (
-            "",
-            "ServiceAccount"
-            | "ResourceQuota"
-            | "LimitRange"
-            | "ConfigMap"
-            | "Secret"
-            | "PersistentVolumeClaim"
-            | "Service",
-        ) => Stage::Config,
-        (group, kind) if kind.ends_with("Class") && (group.is_empty() || group.ends_with(".k8s.io")) => {
-            Stage::Foundation
-        }
-        _ => Stage::Workload,
-    }
-}
-
 /// Reverse stages; within the foundation, definitions after what they may define, and Namespaces last.
 fn order_of_deletion(key: &ObjectKey) -> (Reverse<Stage>, u8, ObjectKey) {
     let last = match key.kind.as_str() {
@@ -99,7 +75,7 @@ fn order_of_deletion(key: &ObjectKey) -> (Reverse<Stage>, u8, ObjectKey) {
         "Namespace" => 2,
         _ => 0,
     };
-    (Reverse(stage_of(key)), last, key.clone())
+    (Reverse(Stage::of(&key.group_kind())), last, key.clone())
 }
 
 /// What takes other things or data with it, and never goes unasked.

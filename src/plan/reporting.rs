@@ -8,7 +8,7 @@ use super::adoption::{admits, annotation, is_ours};
 use super::brought::{Brought, namespace_key};
 use super::{Change, ChangeAction, DryRun, FieldChange, Ground, Live, Report, fields, prune, stands};
 use crate::deploylog::Counts;
-use crate::manifest::{Manifest, ManifestSet};
+use crate::manifest::{Manifest, ManifestSet, Stage};
 use crate::name::{Code, ObjectKey, Reason};
 
 /// See [`super::report`].
@@ -54,7 +54,7 @@ fn add_prunes(report: &mut Report, release: &ManifestSet, ground: &Ground<'_>) {
     report.prune_waits = prune::prunable(&after, release, ground.policy).1;
     for key in going {
         report.counts.add(ChangeAction::Prune);
-        let stage = prune::stage_of(&key);
+        let stage = Stage::of(&key.group_kind());
         let api_version = ground.inventory.members.get(&key).map(|member| member.api_version.clone());
         report.changes.push(Change {
             action: ChangeAction::Prune,
