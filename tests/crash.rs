@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use control_plane::proxy::{Moment, Verdict};
 use control_plane::{ControlPlane, Test, run};
 use serde_json::Value;
@@ -72,21 +74,41 @@ fn converged(stage: &Stage, namespace: &str, expected: &BTreeSet<String>, contex
     assert_eq!(stage.proxy.writes(), Vec::new(), "{context}: a further run must not write");
 }
 
-/// The journal has no duplicate: every sequence once, and every entry's ConfigMap carries another sequence.
+/// The journal has no gap, no commit is opened twice, and every opening has exactly one outcome.
 fn one_opening_per_commit(stage: &Stage, context: &str) {
+    let entries = entries(stage);
+    let sequences: Vec<Option<u64>> = entries.iter().map(|entry| entry["sequence"].as_u64()).collect();
+    let expected: Vec<Option<u64>> = (0..).take(entries.len()).map(Some).collect();
+    assert_eq!(sequences, expected, "{context}: no gap");
+    let opened: Vec<&Value> = entries.iter().filter(|entry| entry["phase"] == "opened").collect();
+    let commits: BTreeSet<&str> = opened.iter().filter_map(|entry| entry["commit"]["id"].as_str()).collect();
+    assert!(commits.contains(stage.head().as_str()), "{context}: the commit that stands was never opened");
+    assert_eq!(commits.len(), opened.len(), "{context}: a commit was opened twice: {opened:?}");
+    for opening in opened {
+        let outcomes: Vec<&Value> = entries.iter().filter(|entry| entry["of"] == opening["sequence"]).collect();
+        assert_eq!(outcomes.len(), 1, "{context}: {opening} has the outcomes {outcomes:?}");
+    }
+}
+
+/// Every `entry.json` of the journal of `dev`, in the order of the names of their objects.
+fn entries(stage: &Stage) -> Vec<Value> {
     let path = format!(
         "/api/v1/namespaces/{}/configmaps?labelSelector=lockmaster.dev/kind%3Dentry,lockmaster.dev/environment%3Ddev",
         stage.agent_namespace
     );
     let list = stage.plane.get(&path).expect("because a list is never absent");
-    let mut names: Vec<&str> =
-        list["items"].as_array().into_iter().flatten().filter_map(|item| item["metadata"]["name"].as_str()).collect();
-    names.sort_unstable();
-    let expected: Vec<String> = (0..names.len()).map(|sequence| format!("shop.dev.{sequence:010}")).collect();
-    assert_eq!(names, expected, "{context}: no gap and no duplicate");
-    let status: Value = stage.lockmaster(&["status", "-o", "json"]).json();
-    let sequence = state(&status, "dev")["log"]["sequence"].as_u64();
-    assert_eq!(sequence, u64::try_from(names.len()).ok().map(|count| count - 1), "{context}");
+    let mut items: Vec<&Value> = list["items"].as_array().into_iter().flatten().collect();
+    items.sort_by_key(|item| item["metadata"]["name"].as_str());
+    items.into_iter().map(entry_of).collect()
+}
+
+fn entry_of(item: &Value) -> Value {
+    let text = item["binaryData"]["content"].as_str().expect("because an entry has content");
+    let bytes = STANDARD.decode(text).expect("because the server encodes binary data");
+    let bytes = zstd::decode_all(&bytes[..]).expect("because the journal compresses it");
+    let objects = lockmaster::deploylog::unpack(&bytes).expect("because the journal packs it");
+    let documents = objects.iter().filter_map(|object| serde_json::from_slice::<Value>(&object.body).ok());
+    documents.into_iter().find(|document| document["sequence"].is_u64()).expect("because an entry says its place")
 }
 
 fn dev_only(stage: &Stage, stem: &str) {

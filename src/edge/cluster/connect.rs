@@ -26,19 +26,6 @@ impl Cluster {
         Self::with_config(find(access).await?)
     }
 
-    /// The same cluster as somebody else, such as `system:serviceaccount:shop:deployer`. What was discovered is shared.
-    ///
-    /// # Errors
-    /// [`ClusterError::Configuration`].
-    pub fn impersonating(&self, user: &str) -> Result<Cluster, ClusterError> {
-        let mut config = kube::Config::clone(&self.config);
-        config.auth_info.impersonate = Some(user.to_owned());
-        let mut cluster = Self::with_config(config)?;
-        cluster.known = Arc::clone(&self.known);
-        cluster.refreshing = Arc::clone(&self.refreshing);
-        Ok(cluster)
-    }
-
     /// The client, for the journal's edge.
     #[must_use]
     pub fn client(&self) -> kube::Client {
