@@ -6,6 +6,7 @@
 mod adoption;
 mod brought;
 mod checking;
+pub mod drift;
 mod fields;
 mod prune;
 mod reporting;

@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::FieldChange;
+use super::{FieldChange, FieldOwner};
 use crate::name::ObjectKey;
-use ownership::Ownership;
-pub(super) use ownership::owner;
-use path::{Path, Step};
+pub(super) use ownership::{Ownership, is_ours, owner};
+pub(super) use path::{Path, Step};
 
 /// What the server keeps about an object; none of it is anybody's wish.
 const BOOKKEEPING: &[&str] =
@@ -144,27 +143,38 @@ impl Walk {
     }
 
     fn tell(&mut self, path: &Path, owned: &Ownership<'_>, from: Option<&Value>, to: Option<&Value>) {
-        let secret = self.is_secret
-            && (path.0.is_empty()
-                || path.starts_with(&["data"])
-                || path.starts_with(&["stringData"])
-                || path.is(&["metadata"])
-                || path.is(&["metadata", "annotations"])
-                || path.starts_with(&["metadata", "annotations", LAST_APPLIED]));
-        let told = |value: Option<&Value>| value.filter(|_| !secret).cloned();
-        self.found.push(FieldChange {
-            path: path.to_string(),
-            from: told(from),
-            to: told(to),
-            secret,
-            drift: from.and_then(|_| owned.foreign()),
-        });
+        let drift = from.and_then(|_| owned.foreign());
+        self.found.push(change(self.is_secret, path, from, to, drift));
     }
 
     fn holds_secrets(&self, path: &Path) -> bool {
-        let places: [&[&str]; 4] = [&["data"], &["stringData"], &["metadata"], &["metadata", "annotations"]];
-        self.is_secret && places.iter().any(|place| path.is(place))
+        self.is_secret && holds_secrets(path)
     }
+}
+
+/// One field that differs; of a Secret without the values that are secret.
+pub(super) fn change(
+    is_secret: bool,
+    path: &Path,
+    from: Option<&Value>,
+    to: Option<&Value>,
+    drift: Option<FieldOwner>,
+) -> FieldChange {
+    let secret = is_secret
+        && (path.0.is_empty()
+            || path.starts_with(&["data"])
+            || path.starts_with(&["stringData"])
+            || path.is(&["metadata"])
+            || path.is(&["metadata", "annotations"])
+            || path.starts_with(&["metadata", "annotations", LAST_APPLIED]));
+    let told = |value: Option<&Value>| value.filter(|_| !secret).cloned();
+    FieldChange { path: path.to_string(), from: told(from), to: told(to), secret, drift }
+}
+
+/// Whether secret values of a Secret stand below a path, each under a name that may be told.
+pub(super) fn holds_secrets(path: &Path) -> bool {
+    let places: [&[&str]; 4] = [&["data"], &["stringData"], &["metadata"], &["metadata", "annotations"]];
+    places.iter().any(|place| path.is(place))
 }
 
 type Elements<'a> = Vec<(Step, &'a Value)>;

@@ -18,18 +18,18 @@ struct Share<'a> {
 
 /// Who owns what below some place in the object.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ownership<'a>(Vec<Share<'a>>);
+pub(in super::super) struct Ownership<'a>(Vec<Share<'a>>);
 
 impl<'a> Ownership<'a> {
     /// Reads an object's `managedFields`; what is not readable owns nothing.
-    pub(super) fn of(object: &'a Value) -> Self {
+    pub(in super::super) fn of(object: &'a Value) -> Self {
         let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
         let shares = entries.into_iter().flatten();
         Ownership(shares.filter_map(|entry| Some(Share { entry, node: entry.get("fieldsV1")?.as_object()? })).collect())
     }
 
     /// The ownership one step further in; `element` is the live value there.
-    pub(super) fn step(&self, step: &Step, element: Option<&Value>) -> Ownership<'a> {
+    pub(in super::super) fn step(&self, step: &Step, element: Option<&Value>) -> Ownership<'a> {
         let further = |share: &Share<'a>| {
             if share.node.is_empty() {
                 return Some(*share);
@@ -40,22 +40,36 @@ impl<'a> Ownership<'a> {
     }
 
     /// The names of the fields by which the server tells the elements of this list apart.
-    pub(super) fn list_keys(&self) -> Option<Vec<String>> {
+    pub(in super::super) fn list_keys(&self) -> Option<Vec<String>> {
         let mut keys = self.0.iter().flat_map(|share| share.node.keys());
         let first = keys.find_map(|key| key.strip_prefix("k:"))?;
         let parsed: Map<String, Value> = serde_json::from_str(first).ok()?;
         Some(parsed.into_iter().map(|(name, _)| name).collect())
     }
 
+    /// Our own part of the set below this place; an empty one owns all of it, or ends here.
+    pub(in super::super) fn ours(&self) -> Option<&'a Map<String, Value>> {
+        self.0.iter().find(|share| is_ours(share.entry)).map(|share| share.node)
+    }
+
+    /// The parts of the others.
+    pub(in super::super) fn others(&self) -> impl Iterator<Item = &'a Map<String, Value>> {
+        self.0.iter().filter(|share| !is_ours(share.entry)).map(|share| share.node)
+    }
+
     /// Who last changed the field here, if it is not ours.
-    pub(super) fn foreign(&self) -> Option<FieldOwner> {
-        let owners: Vec<FieldOwner> = self.0.iter().map(|share| owner(share.entry)).collect();
-        let ours = |owner: &FieldOwner| owner.manager == FIELD_MANAGER && owner.operation == "Apply";
-        if owners.iter().any(ours) {
+    pub(in super::super) fn foreign(&self) -> Option<FieldOwner> {
+        if self.ours().is_some() {
             return None;
         }
-        owners.into_iter().max_by(|a, b| a.time.cmp(&b.time))
+        self.0.iter().map(|share| owner(share.entry)).max_by(|a, b| a.time.cmp(&b.time))
     }
+}
+
+/// Whether an entry is the one that our applies keep.
+pub(in super::super) fn is_ours(entry: &Value) -> bool {
+    let is = |name: &str, word: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default() == word;
+    is("manager", FIELD_MANAGER) && is("operation", "Apply") && is("subresource", "")
 }
 
 /// The owner that an entry of `managedFields` names.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Step {
+pub(in super::super) enum Step {
     /// A field of a map.
     Field(String),
     /// The element of a list that has these values.
@@ -18,10 +18,10 @@ pub(super) enum Step {
 /// A way into an object: `spec.containers[name=cart].args[0]`; a field that is not a plain word is quoted:
 /// `metadata.annotations['a.b/c']`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Path(pub(super) Vec<Step>);
+pub(in super::super) struct Path(pub(super) Vec<Step>);
 
 impl Path {
-    pub(super) fn then(&self, step: Step) -> Path {
+    pub(in super::super) fn then(&self, step: Step) -> Path {
         let mut steps = self.0.clone();
         steps.push(step);
         Path(steps)
