@@ -138,7 +138,8 @@ async fn release_bytes_are_kept_until_nobody_wants_them(plane: &ControlPlane) {
 }
 
 fn inventory(sequence: u64, count: u64) -> Inventory {
-    let member = |origin| Member { api_version: "apps/v1".to_owned(), uid: None, origin, doomed: false };
+    let member =
+        |origin| Member { api_version: "apps/v1".to_owned(), uid: None, origin, doomed: false, baseline: None };
     let key = |n: u64| ObjectKey {
         group: "apps".to_owned(),
         kind: "Deployment".to_owned(),

@@ -6,8 +6,8 @@ use lockmaster::deploylog::Counts;
 use lockmaster::manifest::{Fence, ManifestSet, Scopes};
 use lockmaster::name::{Code, ObjectKey, Reason};
 use lockmaster::plan::{
-    Adopt, ChangeAction, DryRun, FieldChange, Ground, Inventory, Live, Observed, PART_OF, Policy, Report, check,
-    field_changes, prunable, questions, report,
+    Adopt, ChangeAction, DryRun, FieldChange, Ground, Inventory, Live, Observed, OnDrift, PART_OF, Policy, Report,
+    check, field_changes, prunable, questions, report,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -72,7 +72,7 @@ fn release(objects: &[Value]) -> ManifestSet {
 }
 
 fn inventory(objects: &[Value]) -> Inventory {
-    if objects.is_empty() { Inventory::default() } else { Inventory::default().widened(&release(objects), 1) }
+    if objects.is_empty() { Inventory::default() } else { Inventory::default().widened(release(objects).objects(), 1) }
 }
 
 /// A world to plan in, with the namespace `shop`.
@@ -90,7 +90,12 @@ impl World {
             standing: (!standing.is_empty()).then(|| release(standing)),
             inventory: inventory(standing),
             observed,
-            policy: Policy { adopt: Adopt::Identical, prune_share: 0.3, set_id: SET.to_owned() },
+            policy: Policy {
+                adopt: Adopt::Identical,
+                on_drift: OnDrift::Heal,
+                prune_share: 0.3,
+                set_id: SET.to_owned(),
+            },
         }
     }
 
@@ -275,13 +280,13 @@ fn row_54_much_or_what_takes_more_with_it_waits_for_a_person() {
     let rest = map("rest", "1");
     let doomed = |objects: Vec<Value>| {
         let standing = release(std::slice::from_ref(&rest));
-        (inventory(&objects).widened(&standing, 2), standing)
+        (inventory(&objects).widened(standing.objects(), 2), standing)
     };
     let table = [(maps(4), 0.3, 4, 0), (maps(5), 0.3, 0, 1), (maps(5), 0.9, 5, 0), (maps(5), f64::NAN, 0, 1)];
     for (objects, prune_share, going, waiting) in table {
         let (inventory, standing) = doomed(objects);
         let policy = Policy { prune_share, ..World::new(&[]).policy };
-        let (keys, waits) = prunable(&inventory, &standing, &policy);
+        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &policy);
         assert_eq!((keys.len(), waits.len()), (going, waiting), "share {prune_share}");
     }
     let guarded = [
@@ -292,7 +297,7 @@ fn row_54_much_or_what_takes_more_with_it_waits_for_a_person() {
     ];
     for object in guarded {
         let (inventory, standing) = doomed(vec![object.clone()]);
-        let (keys, waits) = prunable(&inventory, &standing, &World::new(&[]).policy);
+        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &World::new(&[]).policy);
         let waiting: Vec<_> = waits.into_iter().map(|reason| (reason.code, reason.object)).collect();
         assert_eq!((keys, waiting), (vec![], vec![(Code::PruneNeedsApproval, Some(key(&object)))]));
     }
@@ -509,7 +514,7 @@ proptest! {
     fn a_widened_inventory_holds_the_old_and_the_new(old in 0..8usize, new in 1..8usize, shift in 0..8usize) {
         let maps = |range: std::ops::Range<usize>| range.map(|i| map(&format!("m{i:02}"), "1")).collect::<Vec<_>>();
         let (before, set) = (inventory(&maps(0..old)), release(&maps(shift..shift + new)));
-        let after = before.widened(&set, 7);
+        let after = before.widened(set.objects(), 7);
         prop_assert!(before.members.keys().all(|key| after.members.contains_key(key)));
         prop_assert!(set.manifests().iter().all(|manifest| after.members.contains_key(&manifest.key)));
         prop_assert!(after.members.iter().all(|(key, member)| member.doomed == set.get(key).is_none()));

@@ -1,16 +1,18 @@
 //! Carries out one order of the course and returns its answer. No retry, no decision: both are the course's.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
 use crate::config::Environment;
-use crate::course::{self, Answer, Appended, InventoryWritten, Known, Order};
+use crate::course::{self, Answer, Appended, Glance, InventoryWritten, Known, Order};
 use crate::deploylog::{self, Log, LogName, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::journal;
-use crate::name::{Class, Code, Reason};
+use crate::name::{Class, Code, GroupVersionKind, ObjectKey, Reason};
+use crate::plan::Live;
 use crate::signature::AgentKey;
 
 use super::judge::{self, Depth};
@@ -41,7 +43,7 @@ impl Carrier {
         Carrier { site, environment, desk: Mutex::default() }
     }
 
-    /// Carries out every order but [`Order::Watch`], which outlives its answer.
+    /// Carries out every order but [`Order::Watch`], whose sightings outlive its answer.
     pub(super) async fn carry_out(&self, order: Order) -> Answer {
         match order {
             Order::ReadLog => Answer::Log(self.read_log().await),
@@ -53,14 +55,19 @@ impl Carrier {
             Order::Append(proposal) => Answer::Appended(self.append(&proposal).await),
             Order::Recall => Answer::Recalled(self.recall().await.map(Box::new)),
             Order::WriteInventory(inventory) => Answer::Inventory(self.write_inventory(&inventory).await),
-            Order::Apply { manifest, force } => Answer::Applied(self.apply(&manifest, force).await),
+            Order::Apply { manifest, force, first: _ } => Answer::Applied(self.apply(&manifest, force).await),
+            Order::Look { key, kind } => Answer::Looked(self.look(key, kind).await),
             Order::Delete { key, member } => Answer::Deleted(self.delete(&key, &member).await),
             Order::Confirm(keys) => Answer::Confirmed(self.confirm(&keys).await),
             Order::Collect(keep) => {
                 self.collect(&keep).await;
                 Answer::Done
             }
-            Order::Watch(_) => Answer::Done,
+            Order::Tell(news) => {
+                self.tell_news(&news);
+                Answer::Done
+            }
+            Order::Watch { .. } => Answer::Done,
         }
     }
 
@@ -181,7 +188,7 @@ impl Carrier {
         applied
     }
 
-    async fn delete(&self, key: &crate::name::ObjectKey, member: &crate::plan::Member) -> course::Deleted {
+    async fn delete(&self, key: &ObjectKey, member: &crate::plan::Member) -> course::Deleted {
         let target = match self.target() {
             Ok(target) => target,
             Err(reason) => return course::Deleted::Retry(reason),
@@ -199,11 +206,16 @@ impl Carrier {
         }
     }
 
-    async fn confirm(
-        &self,
-        keys: &std::collections::BTreeMap<crate::name::ObjectKey, crate::name::GroupVersionKind>,
-    ) -> Result<std::collections::BTreeMap<crate::name::ObjectKey, crate::plan::Live>, Reason> {
-        self.target()?.cluster.read(keys).await.map_err(|error| error.reason())
+    async fn look(&self, key: ObjectKey, kind: GroupVersionKind) -> Result<Live, Reason> {
+        let read = self.target()?.cluster.read(&BTreeMap::from([(key, kind)])).await;
+        let mut read = read.map_err(|error| error.reason())?;
+        Ok(read.pop_first().map_or(Live::Absent, |(_, live)| live))
+    }
+
+    async fn confirm(&self, keys: &BTreeMap<ObjectKey, GroupVersionKind>) -> Result<Vec<Glance>, Reason> {
+        let now = clock::now();
+        let glance = |key: &ObjectKey, live| Glance::of(key.clone(), &live, now);
+        self.target()?.cluster.glance(keys, glance).await.map_err(|error| error.reason())
     }
 
     /// Stored bytes that nobody will recall are only a cost: failing to remove them stops nothing.

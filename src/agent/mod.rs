@@ -7,4 +7,6 @@ pub mod observe;
 pub mod run;
 pub mod site;
 pub mod survey;
+mod telling;
 pub mod walk;
+pub mod watches;

@@ -13,8 +13,11 @@ use crate::edge::renderer::Kustomize;
 use crate::manifest::Fence;
 use crate::name::{Code, Reason};
 use crate::plan::Policy;
+use crate::plan::drift::HashKey;
 use crate::revision::Trust;
 use crate::signature::{AgentKey, Signers};
+
+use super::watches::Watches;
 
 /// What the operator gave: read once, a change of a file starts anew.
 pub struct Setup {
@@ -38,6 +41,17 @@ pub struct Target {
     pub cluster: Cluster,
     /// The journal, the inventory, stored releases.
     pub journal: Journal,
+    /// What all environments watch together.
+    pub watches: Watches,
+}
+
+impl Target {
+    /// The cluster and the journal of a pipeline's environments.
+    #[must_use]
+    pub fn new(cluster: Cluster, journal: Journal, environments: &[Environment]) -> Self {
+        let sets: Vec<String> = environments.iter().map(|environment| journal.set_id(&environment.name)).collect();
+        Target { watches: Watches::new(cluster.clone(), &sets), cluster, journal }
+    }
 }
 
 /// The mirror and what it is made again from.
@@ -144,9 +158,17 @@ impl Site {
     pub fn policy(&self, environment: &Environment) -> Policy {
         Policy {
             adopt: environment.adopt,
+            on_drift: environment.on_drift,
             prune_share: environment.prune_share,
             set_id: self.target.as_ref().map(|target| target.journal.set_id(&environment.name)).unwrap_or_default(),
         }
+    }
+
+    /// The key of the hashes by which drift is seen: it comes from the agent's key, so that a restart does not change it.
+    /// Without a key nothing was ever hashed.
+    #[must_use]
+    pub fn hash_key(&self) -> HashKey {
+        HashKey::new(self.key.as_ref().map(|key| key.derive("drift hashes")).unwrap_or_default())
     }
 
     /// What the course needs of the configuration.
@@ -161,6 +183,8 @@ impl Site {
             deadline: environment.deadline,
             keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
             policy: self.policy(environment),
+            fence: self.fence(environment),
+            hash_key: self.hash_key(),
             files,
             introduction: self.setup.pipeline.trust.introduction.clone(),
         }

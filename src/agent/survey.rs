@@ -124,7 +124,7 @@ async fn objects(
     let live = read(site, &set).await?;
     let now = clock::now();
     let health = live.into_iter().map(|(key, live)| (key, assess(&live, standing.opened_at, now))).collect();
-    let (_, prune_waits) = plan::prunable(&known.inventory, &set, &site.policy(environment));
+    let (_, prune_waits) = plan::prunable(&known.inventory, |key| set.get(key).is_some(), &site.policy(environment));
     Ok(Objects { set, health, prune_waits })
 }
 

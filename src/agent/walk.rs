@@ -4,23 +4,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::Environment;
 use crate::course::{Answer, Course, Event, Issued, Order, Progress, Rest, Sighting, Token, WakeAt};
-use crate::edge::{clock, cluster};
+use crate::edge::clock;
 use crate::name::{CommitId, EnvironmentName, GroupVersionKind, Reason};
 
 use super::carry::Carrier;
 use super::observe::IN_FLIGHT;
 use super::site::Site;
+use super::watches::Watcher;
 
 /// How long an idle walk sleeps when nothing asks to be woken.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// Sightings on their way: each holds an object.
+const SIGHTINGS: usize = 64;
+
+/// How long the walk may take to write down what is only remembered when it is told to stop.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// What the walk tells whoever shows progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +46,6 @@ pub(super) struct Walk {
     tips: watch::Receiver<Option<Tip>>,
     sightings: mpsc::Sender<Sighting>,
     seen: mpsc::Receiver<Sighting>,
-    watcher: Option<AbortOnDropHandle<()>>,
     answers: JoinSet<Option<(Token, Answer)>>,
     writes: Arc<Semaphore>,
     shown: mpsc::UnboundedSender<Step>,
@@ -57,14 +61,13 @@ impl Walk {
         shown: mpsc::UnboundedSender<Step>,
     ) -> Self {
         let settings = site.settings(&environment);
-        let (sightings, seen) = mpsc::channel(1024);
+        let (sightings, seen) = mpsc::channel(SIGHTINGS);
         Walk {
             carrier: Arc::new(Carrier::new(site, environment)),
             course: Course::new(settings),
             tips,
             sightings,
             seen,
-            watcher: None,
             answers: JoinSet::new(),
             writes: Arc::new(Semaphore::new(IN_FLIGHT)),
             shown,
@@ -93,9 +96,31 @@ impl Walk {
             }
         };
         self.stop.cancel();
-        drop(self.watcher.take());
+        if tokio::time::timeout(LAST_WORDS, self.end()).await.is_err() {
+            tracing::warn!(environment = %self.carrier.environment.name, "heal-summary-not-written");
+        }
         while self.answers.join_next().await.is_some() {}
         rest
+    }
+
+    /// Lets the writes in flight end, tells what became of them, and writes the summary of the heals.
+    async fn end(&mut self) {
+        let mut event = Event::Stop;
+        loop {
+            for Issued { token, order } in self.course.step(event, clock::now()).0 {
+                if matches!(order, Order::Append(_) | Order::Tell(_)) {
+                    let carrier = Arc::clone(&self.carrier);
+                    self.answers.spawn(async move { Some((token, carrier.carry_out(order).await)) });
+                }
+            }
+            event = loop {
+                match self.answers.join_next().await {
+                    Some(Ok(Some((token, answer)))) => break Event::Answer(token, answer),
+                    Some(_) => {}
+                    None => return,
+                }
+            };
+        }
     }
 
     async fn next(&mut self, wake: Option<WakeAt>) -> Event {
@@ -118,8 +143,8 @@ impl Walk {
 
     fn carry_out(&mut self, issued: Issued) {
         let Issued { token, order } = issued;
-        if let Order::Watch(kinds) = order {
-            self.watch(kinds);
+        if let Order::Watch { kinds, anew } = order {
+            self.watch(&kinds, anew);
             self.answers.spawn(async move { Some((token, Answer::Done)) });
             return;
         }
@@ -140,34 +165,19 @@ impl Walk {
         });
     }
 
-    fn watch(&mut self, kinds: BTreeSet<GroupVersionKind>) {
-        drop(self.watcher.take());
-        if kinds.is_empty() {
-            return;
+    /// Watches these kinds. Anew means that what is still on its way is of no use: it will be shown again.
+    fn watch(&mut self, kinds: &BTreeSet<GroupVersionKind>, anew: bool) {
+        if anew {
+            (self.sightings, self.seen) = mpsc::channel(SIGHTINGS);
         }
-        let carrier = Arc::clone(&self.carrier);
-        let sightings = self.sightings.clone();
-        let task = tokio::spawn(async move {
-            let Ok(target) = carrier.site.target() else { return };
-            let set_id = carrier.site.policy(&carrier.environment).set_id;
-            let mut stream = std::pin::pin!(target.cluster.watch(kinds, &set_id));
-            while let Some(seen) = stream.next().await {
-                let sighting = match seen {
-                    cluster::Seen::Object(key, value) => Sighting::Object(key, Box::new(value)),
-                    cluster::Seen::Gone(key) => Sighting::Gone(key),
-                    cluster::Seen::Synced(kind) => Sighting::Listed(kind),
-                    cluster::Seen::Failed(kind, reason) => {
-                        let environment = &carrier.environment.name;
-                        tracing::warn!(%environment, kind = %kind.kind, code = %reason.code, reason = %reason.message, "watch-failed");
-                        continue;
-                    }
-                };
-                if sightings.send(sighting).await.is_err() {
-                    return;
-                }
-            }
-        });
-        self.watcher = Some(AbortOnDropHandle::new(task));
+        let carrier = &self.carrier;
+        let Ok(target) = carrier.site.target() else { return };
+        let watcher = Watcher {
+            set_id: target.journal.set_id(&carrier.environment.name),
+            namespaces: carrier.environment.namespaces.clone(),
+            to: self.sightings.clone(),
+        };
+        target.watches.watch(&watcher, kinds, anew);
     }
 
     fn show(&mut self) {
@@ -192,7 +202,13 @@ enum Turn {
 
 fn turn(order: &Order) -> Turn {
     match order {
-        Order::ReadLog | Order::Judge(_) | Order::Recall | Order::Confirm(_) | Order::Watch(_) => Turn::Read,
+        Order::ReadLog
+        | Order::Judge(_)
+        | Order::Recall
+        | Order::Look { .. }
+        | Order::Confirm(_)
+        | Order::Watch { .. } => Turn::Read,
+        Order::Tell(_) => Turn::Read,
         Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
         Order::Apply { .. } | Order::Delete { .. } => Turn::Limited,
     }

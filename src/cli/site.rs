@@ -77,7 +77,7 @@ async fn connect(global: &Global, setup: &Setup, needs: Need) -> Result<Target, 
         cluster.ensure_namespace(&setup.agent_namespace).await.map_err(|error| error.reason())?;
     }
     let journal = Journal::new(cluster.client(), &setup.agent_namespace, setup.pipeline.name.clone());
-    Ok(Target { cluster, journal })
+    Ok(Target::new(cluster, journal, &setup.pipeline.environments))
 }
 
 fn read_key(file: &Path) -> Result<AgentKey, Reason> {

@@ -6,7 +6,7 @@ use super::field::{Field, Fields, Findings};
 use super::node::Node;
 use super::{Environment, Finding, Mention, Severity, Writer, pipeline, value};
 use crate::name::{Code, EnvironmentName, Principal, RoleName};
-use crate::plan::Adopt;
+use crate::plan::{Adopt, OnDrift};
 use crate::render::{Renderer, Sources};
 use crate::revision::Carriers;
 
@@ -20,7 +20,7 @@ const PRUNE_SHARE: f64 = 0.3;
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 /// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
-pub(super) const NOT_YET: [&str; 19] = [
+pub(super) const NOT_YET: [&str; 18] = [
     "from",
     "own",
     "ownImages",
@@ -39,7 +39,6 @@ pub(super) const NOT_YET: [&str; 19] = [
     "rollback",
     "units",
     "serviceAccount",
-    "drift",
 ];
 
 /// Names that the pipeline declares, for the names that an environment uses.
@@ -82,6 +81,7 @@ pub(super) fn environment(
         field.parse(findings, |text| value::duration(text, &value::DEADLINE))
     });
     let adopt = or(fields.take("adopt"), Adopt::Identical, |field| adopt(field, findings));
+    let on_drift = or(fields.take("drift"), OnDrift::Heal, |field| on_drift(field, findings));
     let prune_share = or(fields.take("prune"), PRUNE_SHARE, |field| prune_share(field, findings));
     let agent = or(fields.take("agent"), AGENT.to_owned(), |field| agent(field, findings));
     fields.refuse(&NOT_YET, findings);
@@ -105,6 +105,7 @@ pub(super) fn environment(
         carriers: carriers?,
         deadline: deadline?,
         adopt: adopt?,
+        on_drift: on_drift?,
         prune_share: prune_share?,
         agent: agent?,
     };
@@ -180,6 +181,15 @@ fn adopt(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Adopt> {
         "always" => Ok(Adopt::Always),
         "never" => Ok(Adopt::Never),
         _ => Err("expected `identical`, `always` or `never`".to_owned()),
+    })
+}
+
+fn on_drift(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<OnDrift> {
+    field.parse(findings, |text| match text {
+        "heal" => Ok(OnDrift::Heal),
+        "report" => Ok(OnDrift::Report),
+        "pause" => Ok(OnDrift::Pause),
+        _ => Err("expected `heal`, `report` or `pause`".to_owned()),
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{API_VERSION, Auth, Environment, Pipeline, Publish, Repository, Trust, Writer};
-use crate::plan::Adopt;
+use crate::plan::{Adopt, OnDrift};
 use crate::render::Renderer;
 use crate::revision::Carriers;
 
@@ -107,6 +107,7 @@ struct FullEnvironment<'a> {
     carriers: Carriers,
     deadline: String,
     adopt: Adopt,
+    drift: OnDrift,
     prune: FullPrune,
     agent: &'a str,
 }
@@ -148,6 +149,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         carriers,
         deadline,
         adopt,
+        on_drift,
         prune_share,
         agent,
     } = environment;
@@ -166,6 +168,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         carriers: *carriers,
         deadline: humantime::format_duration(*deadline).to_string(),
         adopt: *adopt,
+        drift: *on_drift,
         prune: FullPrune { share: percentage(*prune_share) },
         agent,
     }

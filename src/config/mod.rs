@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::name::{CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RoleName};
-use crate::plan::Adopt;
+use crate::plan::{Adopt, OnDrift};
 use crate::render::Sources;
 use crate::revision::Carriers;
 
@@ -156,6 +156,8 @@ pub struct Environment {
     pub deadline: Duration,
     /// Whether existing objects may be taken.
     pub adopt: Adopt,
+    /// What is done about drift.
+    pub on_drift: OnDrift,
     /// The share of the set, 0 to 1, that may be pruned without an approval.
     pub prune_share: f64,
     /// The agent that serves it.

@@ -64,6 +64,7 @@ fn absent_keys_have_their_defaults() {
         carriers: Carriers::Plain,
         deadline: Duration::from_secs(600),
         adopt: Adopt::Identical,
+        on_drift: OnDrift::Heal,
         prune_share: 0.3,
         agent: "default".to_owned(),
     };
@@ -76,7 +77,7 @@ fn absent_keys_have_their_defaults() {
 #[test]
 fn every_built_key_is_read() {
     let text = environment_with(
-        "writers: [ops, sam@example.com]\n    deadline: 1h30m\n    adopt: never\n    prune: {share: 12.5%}\n    renderer: \
+        "writers: [ops, sam@example.com]\n    deadline: 1h30m\n    adopt: never\n    drift: report\n    prune: {share: 12.5%}\n    renderer: \
          plain\n    carriers: plain\n    clusterKinds: [ClusterRole.rbac.authorization.k8s.io, PersistentVolume]\n    agent: default",
     );
     let text =
@@ -86,6 +87,7 @@ fn every_built_key_is_read() {
     let environment = &pipeline.environments[0];
     assert_eq!(environment.deadline, Duration::from_secs(5400));
     assert_eq!(environment.sources.paths.iter().map(ToString::to_string).collect::<Vec<_>>(), ["base", "."]);
+    assert_eq!(environment.on_drift, OnDrift::Report);
     assert_eq!((environment.adopt, environment.prune_share, pipeline.keep), (Adopt::Never, 0.125, 3));
     assert_eq!(environment.carriers, Carriers::Plain);
     assert_eq!((environment.namespaces.len(), environment.default_namespace.clone()), (2, None));

@@ -1,4 +1,5 @@
-//! Steps 10 to 14: the standing release is applied by stage, settles, what left it is pruned, and it is proven or failed.
+//! Steps 10 to 14, and ever after: the standing release is applied by stage, settles, what left it is pruned, it is proven
+//! or failed, and it is healed until another is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,12 +9,16 @@ use serde_json::Value;
 
 use super::ahead::Candidate;
 use super::backoff::{Backoff, later};
-use super::progress::{Progress, Release};
-use super::{Applied, Awaited, Course, Deleted, Known, Order, Settings, Sighting};
+use super::inventory::Prunes;
+use super::release::{Progress, Release};
+use super::seeing::Moment;
+use super::tally::Tally;
+use super::{Awaited, Course, Deleted, Glance, Known, Order, Settings};
 use crate::deploylog::{Log, Phase, Recalled, StandingRelease};
-use crate::manifest::ManifestSet;
+use crate::health::Health;
+use crate::manifest::Packed;
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::{self, Live};
+use crate::plan::Inventory;
 
 /// What is being done about the standing release. Lost in a crash, and recomputed.
 #[derive(Debug, Default)]
@@ -23,7 +28,9 @@ pub(super) struct Behind {
     pub(super) release: Option<Release>,
     recall: Backoff,
     pub(super) inventory: Backoff,
-    watched: BTreeSet<GroupVersionKind>,
+    pub(super) watched: BTreeSet<GroupVersionKind>,
+    /// What is watched is to be listed again: sightings may have been missed.
+    pub(super) anew: bool,
     /// Doomed members seen gone, or left alone because they are not ours any more.
     /// With the uid that was meant.
     pub(super) gone: BTreeMap<ObjectKey, Option<String>>,
@@ -31,13 +38,17 @@ pub(super) struct Behind {
     blocked: BTreeMap<ObjectKey, Reason>,
     /// Objects under our label that no inventory knows, such as the effect of a lost reply (rule 5).
     pub(super) strays: BTreeMap<ObjectKey, Stray>,
+    /// Members whose row in the inventory is out of date, with their uid.
+    pub(super) renew: BTreeMap<ObjectKey, Option<String>>,
+    pub(super) renew_at: Option<Timestamp>,
+    pub(super) prunes: Option<Prunes>,
     /// Nothing is left to prune but what waits for a person or is blocked.
     pub(super) pruned: bool,
-    /// Something is held, and tried again and again.
-    pub(super) unfinished: bool,
     /// A fresh read found everything well.
     confirmed: bool,
     confirm: Backoff,
+    pub(super) tally: Tally,
+    pub(super) healed_at: Option<Timestamp>,
 }
 
 /// An object under our label that the standing release does not name, as it was last seen.
@@ -49,32 +60,43 @@ pub(super) struct Stray {
 
 impl Behind {
     /// Forgets the older opening, but not what is watched, nor the strays that the watch will not show again.
-    fn turn_to(&mut self, sequence: u64) {
-        let (watched, strays) = (std::mem::take(&mut self.watched), std::mem::take(&mut self.strays));
-        *self = Behind { sequence: Some(sequence), watched, strays, ..Behind::default() };
+    fn turn_to(&mut self, sequence: u64) -> Option<Release> {
+        let old = std::mem::take(self);
+        *self = Behind {
+            sequence: Some(sequence),
+            watched: old.watched,
+            strays: old.strays,
+            tally: old.tally,
+            healed_at: old.healed_at,
+            // Whoever has the release as it was carries on with it; else what was shown to nobody is shown again.
+            anew: true,
+            ..Behind::default()
+        };
+        old.release
     }
 
     /// Takes over an opening: its objects are those of the admitted plan. If the release before it was proven, what has the
-    /// same manifest in both is applied already, and only seen again; else everything is to be written.
-    pub(super) fn open(
-        &mut self,
-        log: &Log,
-        before: Option<&StandingRelease>,
-        opened: Option<Candidate>,
-        now: Timestamp,
-    ) {
+    /// same manifest in both is applied already; else everything is to be written.
+    pub(super) fn open(&mut self, log: &Log, known: Option<&Known>, opened: Option<Candidate>, now: Timestamp) {
         let Some(standing) = &log.standing else { return };
-        self.turn_to(standing.sequence);
+        let before = self.turn_to(standing.sequence);
         let Some(candidate) = opened else { return };
         let plan = candidate.opening.admitted.plan();
         if plan.report().digest != standing.release {
             return;
         }
-        let mut release = Release::new(plan.rendered().set().clone());
-        if before.is_some_and(|before| matches!(before.outcome, Some((Phase::Proven, _)))) {
-            release.take_over(plan.untouched(), now);
-            // A new watch lists everything, so that what is not written is seen as well.
-            self.watched.clear();
+        let mut release = Release::new(Packed::new(plan.rendered().set()));
+        self.strays.retain(|key, _| !release.packed.contains(key));
+        let was = known.and_then(|known| known.log.standing.as_ref()?.outcome.as_ref());
+        if matches!(was, Some((Phase::Proven, _))) {
+            match (before, known) {
+                (Some(before), _) => {
+                    release.take_over(before, plan.untouched());
+                    self.anew = false;
+                }
+                (None, Some(known)) => release.resume(|key| plan.untouched().contains(key), &known.inventory, now),
+                (None, None) => {}
+            }
         }
         self.release = Some(release);
     }
@@ -87,58 +109,26 @@ impl Behind {
         self.release.as_ref().map(Release::durations_ms).unwrap_or_default()
     }
 
-    /// Looks again at objects whose health depends on the time.
+    /// What time alone changes.
     pub(super) fn look_again(&mut self, now: Timestamp) {
         if let Some(release) = &mut self.release {
             release.look_again(now);
+            release.make_peace(now);
         }
     }
 
-    pub(super) fn file_sighting(&mut self, sighting: Sighting, now: Timestamp) {
-        match sighting {
-            Sighting::Object(key, value) => self.see(key, *value, now),
-            Sighting::Listed(kind) => {
-                if let Some(release) = &mut self.release {
-                    release.see_listed(&kind, now);
-                }
-            }
-            Sighting::Gone(key) => {
-                if let Some(backoff) = self.deletions.get_mut(&key) {
-                    backoff.hurry();
-                }
-                self.strays.remove(&key);
-                if let Some(release) = &mut self.release {
-                    release.see_gone(&key, now);
-                }
-            }
-        }
-    }
-
-    fn see(&mut self, key: ObjectKey, value: Value, now: Timestamp) {
-        let Some(release) = &mut self.release else { return };
-        if release.set().get(&key).is_some() {
-            release.see(&key, value, now);
-        } else if !is_kept(&value) {
-            let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-            let stray = Stray { api_version: text("/apiVersion").unwrap_or_default(), uid: text("/metadata/uid") };
-            if self.gone.get(&key).is_none_or(|uid| uid.is_some() && *uid != stray.uid) {
-                self.gone.remove(&key);
-                self.strays.insert(key, stray);
-            }
-        }
-    }
-
-    pub(super) fn file_applied(&mut self, sequence: u64, key: ObjectKey, applied: Applied, now: Timestamp) {
-        if self.sequence == Some(sequence)
-            && let Some(release) = &mut self.release
-        {
-            release.file_applied(&key, applied, now);
+    pub(super) fn see_stray(&mut self, key: ObjectKey, value: &Value) {
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let stray = Stray { api_version: text("/apiVersion").unwrap_or_default(), uid: text("/metadata/uid") };
+        if self.gone.get(&key).is_none_or(|uid| uid.is_some() && *uid != stray.uid) {
+            self.gone.remove(&key);
+            self.strays.insert(key, stray);
         }
     }
 
     /// `uid` is the one that the inventory knew.
     pub(super) fn file_deleted(&mut self, key: ObjectKey, uid: Option<String>, deleted: Deleted, now: Timestamp) {
-        if let Some(release) = self.release.as_mut().filter(|release| release.set().get(&key).is_some()) {
+        if let Some(release) = self.release.as_mut().filter(|release| release.packed.contains(&key)) {
             release.file_recreated(&key, deleted, now);
             return;
         }
@@ -191,9 +181,11 @@ impl Behind {
     /// Whether nothing more happens by itself: proven and pruned, or failed and tried.
     pub(super) fn rests(&self, known: &Known) -> bool {
         let Some(standing) = &known.log.standing else { return true };
+        let ours = self.sequence == Some(standing.sequence);
+        let still = ours && self.release.as_ref().is_some_and(Release::rests) && self.renew.is_empty();
         match &standing.outcome {
             Some((Phase::Failed, _)) => true,
-            Some(_) => !has_work(known) || (self.sequence == Some(standing.sequence) && self.pruned),
+            Some(_) => still && self.pruned,
             None => false,
         }
     }
@@ -202,21 +194,21 @@ impl Behind {
         let standing = log.standing.as_ref()?;
         let open = standing.outcome.is_none();
         let deadline = open.then(|| later(standing.opened_at, settings.deadline)).filter(|time| *time > now);
-        let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline));
-        let own = [self.recall.due_at(), self.inventory.due_at(), self.confirm.due_at()];
+        let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline, now));
+        let own = [self.recall.due_at(), self.inventory.due_at(), self.confirm.due_at(), self.renew_at];
         let deletions = self.deletions.values().filter_map(Backoff::due_at);
         own.into_iter().flatten().chain(deadline).chain(release).chain(deletions).filter(|time| *time > now).min()
+    }
+
+    /// Why pruning waits for a person, or is held by something.
+    pub(super) fn prune_waits(&self) -> Vec<Reason> {
+        self.prunes.as_ref().map(|prunes| prunes.waits.clone()).unwrap_or_default()
     }
 }
 
 /// Asked to be kept when it leaves the release.
-fn is_kept(value: &Value) -> bool {
+pub(super) fn is_kept(value: &Value) -> bool {
     value.pointer("/metadata/annotations/lockmaster.dev~1prune").and_then(Value::as_str) == Some("false")
-}
-
-/// Whether a proven release still has something to prune.
-fn has_work(known: &Known) -> bool {
-    known.inventory.members.values().any(|member| member.doomed)
 }
 
 impl Course {
@@ -225,29 +217,26 @@ impl Course {
         if self.behind.sequence != Some(standing.sequence) {
             self.behind.turn_to(standing.sequence);
         }
-        let proven = matches!(standing.outcome, Some((Phase::Proven, _)));
-        let work = self.known.as_ref().is_some_and(|known| has_work(known));
-        if proven && (!work || (self.behind.pruned && !self.behind.unfinished)) {
-            self.end_watch();
-            return;
-        }
         if !self.has_release(now) || !self.has_inventory(&standing, now) {
             return;
         }
         self.watch();
-        if !proven && !self.apply_and_settle(now) {
-            return;
+        self.write(now);
+        self.look();
+        self.tell(now);
+        let proven = matches!(standing.outcome, Some((Phase::Proven, _)));
+        let settled = self.behind.is_settled();
+        if !settled {
+            self.behind.confirmed = false;
         }
-        if self.prune(now) && !proven {
+        let pruned = (proven || settled) && self.prune(now, proven);
+        if pruned && settled && !proven {
             self.confirm(now);
         }
-    }
-
-    fn end_watch(&mut self) {
-        if !self.behind.watched.is_empty() {
-            self.behind.watched.clear();
-            self.behind.release = None;
-            self.issue(Awaited::Other, Order::Watch(BTreeSet::new()));
+        let in_doubt = self.behind.release.as_mut().is_some_and(|release| std::mem::take(&mut release.in_doubt));
+        if in_doubt && self.is_log_old(now) {
+            // Perhaps another agent opened a newer release.
+            self.reread();
         }
     }
 
@@ -264,67 +253,30 @@ impl Course {
         if self.behind.sequence != Some(sequence) {
             return;
         }
-        let set = recalled.and_then(|recalled| {
-            ManifestSet::from_bytes(recalled.bytes()).map_err(|problem| {
+        let packed = recalled.and_then(|recalled| {
+            Packed::from_bytes(recalled.bytes()).map_err(|problem| {
                 let text = format!("the stored release `{}` cannot be read: {problem}", recalled.release());
                 Reason::new(Code::Bug, text)
             })
         });
-        match set {
-            Ok(set) => {
+        match packed {
+            Ok(packed) => {
                 self.succeeded();
-                self.behind.release = Some(Release::new(set));
+                let mut release = Release::new(packed);
+                let known = self.known.as_deref().filter(|known| known.inventory.sequence == sequence);
+                let standing = known.and_then(|known| known.log.standing.as_ref());
+                if standing.is_some_and(|standing| matches!(standing.outcome, Some((Phase::Proven, _)))) {
+                    let inventory = known.map(|known| &known.inventory);
+                    release.resume(|_| true, inventory.unwrap_or(&Inventory::default()), now);
+                }
+                self.behind.strays.retain(|key, _| !release.packed.contains(key));
+                self.behind.release = Some(release);
             }
             Err(reason) => {
                 self.behind.recall.failed(now, None);
                 self.failed(reason);
             }
         }
-    }
-
-    fn watch(&mut self) {
-        let Some(known) = &self.known else { return };
-        let Some(release) = &self.behind.release else { return };
-        let mut kinds: BTreeSet<GroupVersionKind> =
-            release.set().manifests().iter().map(|manifest| manifest.kind.clone()).collect();
-        let doomed = known.inventory.members.iter().filter(|(_, member)| member.doomed);
-        kinds.extend(doomed.map(|(key, member)| GroupVersionKind::from_manifest(&member.api_version, &key.kind)));
-        if !kinds.is_subset(&self.behind.watched) {
-            self.behind.watched = kinds.clone();
-            self.issue(Awaited::Other, Order::Watch(kinds));
-        }
-    }
-
-    /// Issues what may be written now; true once everything is written and well.
-    fn apply_and_settle(&mut self, now: Timestamp) -> bool {
-        let Some(known) = &self.known else { return false };
-        let Some(release) = &mut self.behind.release else { return false };
-        let sequence = known.inventory.sequence;
-        let writes = release.writes(&self.writing, now);
-        let settled = release.is_settled();
-        let always = self.settings.policy.adopt == plan::Adopt::Always;
-        let mut orders = Vec::new();
-        for key in writes {
-            let Some(member) = known.inventory.members.get(&key) else { continue };
-            if release.is_to_be_recreated(&key) {
-                orders.push((Awaited::Delete(key.clone()), Order::Delete { key, member: member.clone() }));
-                continue;
-            }
-            let Some(manifest) = release.set().get(&key) else { continue };
-            let force = always || member.uid.is_some() || release.is_ours(&key);
-            let order = Order::Apply { manifest: Box::new(manifest.clone()), force };
-            orders.push((Awaited::Apply(sequence, key), order));
-        }
-        for (awaited, order) in orders {
-            if let Awaited::Delete(key) | Awaited::Apply(_, key) = &awaited {
-                self.writing.insert(key.clone());
-            }
-            self.issue(awaited, order);
-        }
-        if !settled {
-            self.behind.confirmed = false;
-        }
-        settled
     }
 
     /// A lagging watch must not make a claim: everything is read freshly before `proven` is written.
@@ -334,33 +286,32 @@ impl Course {
             return;
         }
         let Some(release) = &self.behind.release else { return };
-        let keys = release.set().manifests().iter().map(|m| (m.key.clone(), m.kind.clone())).collect();
+        let keys = release.packed.objects().map(|(key, kind, _)| (key.clone(), kind.clone())).collect();
         self.issue(Awaited::Confirm(sequence), Order::Confirm(keys));
     }
 
-    pub(super) fn file_confirmed(
-        &mut self,
-        sequence: u64,
-        read: Result<BTreeMap<ObjectKey, Live>, Reason>,
-        now: Timestamp,
-    ) {
+    pub(super) fn file_confirmed(&mut self, sequence: u64, read: Result<Vec<Glance>, Reason>, now: Timestamp) {
         if self.behind.sequence != Some(sequence) {
             return;
         }
         let Some(release) = &mut self.behind.release else { return };
         match read {
-            Ok(read) => {
-                for (key, live) in read {
-                    match live {
-                        Live::Present(value) => release.see(&key, value, now),
-                        Live::Absent => release.see_gone(&key, now),
+            Ok(glances) => {
+                let mut well = release.is_settled();
+                for Glance { object, present, unwell } in glances {
+                    let finished = release.objects.get(&object).is_some_and(|object| object.finished);
+                    if !present && !finished {
+                        let at = Moment { now, settings: &self.settings, busy: self.writing.contains(&object) };
+                        release.see_gone(&object, None, &at);
+                        well = false;
                     }
+                    // The watch will tell: until then nothing is claimed.
+                    well &= finished || unwell.is_none_or(|unwell| unwell.health == Health::Missing);
                 }
-                self.behind.confirmed = release.is_settled();
+                self.behind.confirmed = well && release.is_settled();
                 if !self.behind.confirmed {
                     self.behind.confirm.failed(now, None);
                 }
-                self.succeeded();
             }
             Err(reason) => {
                 self.behind.confirm.failed(now, None);

@@ -8,10 +8,11 @@
 //! | 1–2 wake, fetch | [`Event::Tip`]: the agent looks, one `ls-remote` for all environments of a repository |
 //! | 3–8 verify, render, observe, plan, admit | `ahead`: [`Order::Judge`] |
 //! | 9 open | `ahead`: [`Order::StoreRelease`], then `pen`: [`Order::Append`]; accepted head and standing release move here |
-//! | 10 apply | `inventory`: widened; `behind`: [`Order::Apply`] by stage and wave |
+//! | 10 apply | `inventory`: widened; `release`: [`Order::Apply`] by stage and wave |
 //! | 11 settle | `behind`: [`Order::Watch`], health by sighting |
 //! | 12 prune | `inventory`: [`Order::Delete`] of doomed members, then the inventory narrowed |
 //! | 13–14 record, prove | `behind`: [`Order::Confirm`], then `pen` |
+//! | ever after | `seeing`: what drifts is healed; `heat`: no fight without end; `tally`: told once an hour |
 //!
 //! State is the fold of the environment's log (durable truth), the facts last seen, and volatile progress of the standing
 //! release, which a crash loses and the next run recomputes. No decision rests on a reply that is not awaited any more.
@@ -19,28 +20,38 @@
 mod ahead;
 mod backoff;
 mod behind;
+mod heat;
 mod inventory;
+mod object;
 mod order;
+mod overview;
 mod pen;
-mod progress;
+mod queue;
+mod release;
+mod seeing;
+mod tally;
+mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::manifest::Fence;
 use crate::name::{CommitId, Digest, EnvironmentName, ObjectKey, Reason};
+use crate::plan::drift::HashKey;
 use crate::plan::{Inventory, Policy};
 
 use ahead::Ahead;
 use backoff::Backoff;
 use behind::Behind;
 pub use order::{
-    Answer, Appended, Applied, Brief, Deleted, Event, InventoryWritten, Issued, Judged, Known, Opening, Order,
-    Sighting, StandingBrief, Token, Verdict, WakeAt,
+    Answer, Appended, Applied, Brief, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, News, Opening,
+    Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
 };
+pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;
-pub use progress::Progress;
+pub use release::Progress;
 
 /// What the configuration says about one environment's walk.
 #[derive(Debug, Clone)]
@@ -53,6 +64,10 @@ pub struct Settings {
     pub keep: usize,
     /// What a plan may do.
     pub policy: Policy,
+    /// What the environment may touch.
+    pub fence: Fence,
+    /// The key of the hashes by which drift is seen.
+    pub hash_key: HashKey,
     /// Files that every entry carries: `signers`, `policy.yaml`.
     pub files: BTreeMap<String, Vec<u8>>,
     /// The commits up to which history is taken as it is.
@@ -71,6 +86,7 @@ enum Awaited {
     Inventory,
     Apply(u64, ObjectKey),
     Delete(ObjectKey),
+    Look(u64, ObjectKey),
     Confirm(u64),
     Other,
 }
@@ -104,6 +120,10 @@ pub struct Course {
     writing: BTreeSet<ObjectKey>,
     /// The inventory that is being written, for whichever opening.
     writing_inventory: Option<Inventory>,
+    /// How many inventories were known so far.
+    inventories: u64,
+    /// The agent is told to stop.
+    stopping: bool,
     collected: Option<Digest>,
     failures: u32,
     trouble: Option<Reason>,
@@ -127,6 +147,8 @@ impl Course {
             awaited: BTreeMap::new(),
             writing: BTreeSet::new(),
             writing_inventory: None,
+            inventories: 0,
+            stopping: false,
             collected: None,
             failures: 0,
             trouble: None,
@@ -141,7 +163,8 @@ impl Course {
         match event {
             Event::Tick => self.behind.look_again(now),
             Event::Tip(tip) => self.file_tip(tip),
-            Event::Sighting(sighting) => self.behind.file_sighting(sighting, now),
+            Event::Sighting(sighting) => self.file_sighting(sighting, now),
+            Event::Stop => self.stopping = true,
             Event::Answer(token, answer) => {
                 if let Some(awaited) = self.awaited.remove(&token) {
                     self.file_answer(awaited, answer, now);
@@ -195,7 +218,7 @@ impl Course {
             (Awaited::Inventory, Answer::Inventory(written)) => self.file_inventory(written, now),
             (Awaited::Apply(sequence, key), Answer::Applied(applied)) => {
                 self.writing.remove(&key);
-                self.behind.file_applied(sequence, key, applied, now);
+                self.file_applied(sequence, key, applied, now);
             }
             (Awaited::Delete(key), Answer::Deleted(deleted)) => {
                 self.writing.remove(&key);
@@ -203,6 +226,7 @@ impl Course {
                 let uid = member.and_then(|member| member.uid.clone());
                 self.behind.file_deleted(key, uid, deleted, now);
             }
+            (Awaited::Look(sequence, key), Answer::Looked(looked)) => self.file_looked(sequence, &key, looked, now),
             (Awaited::Confirm(sequence), Answer::Confirmed(read)) => self.file_confirmed(sequence, read, now),
             (Awaited::Other, _) => {}
             (awaited, answer) => unreachable!("because an order has one kind of answer: {awaited:?}, {answer:?}"),
@@ -215,6 +239,7 @@ impl Course {
                 self.succeeded();
                 self.reading = Backoff::default();
                 self.known = Some(known);
+                self.inventories += 1;
                 self.known_at = now;
                 self.ahead.judge_against(self.base());
             }
@@ -246,6 +271,10 @@ impl Course {
     }
 
     fn decide(&mut self, now: Timestamp) {
+        if self.stopping {
+            self.tell(now);
+            return self.decide_pen(now);
+        }
         self.decide_behind(now);
         self.decide_ahead(now);
         self.decide_pen(now);
@@ -299,7 +328,8 @@ impl Course {
         let reading = if self.known.is_none() { self.reading.due_at() } else { None };
         let deadline = self.known.as_ref().and_then(|known| self.behind.wakes_at(&known.log, &self.settings, now));
         // What was due at this moment has just been decided: a time that has passed would only spin.
-        let times = [reading, deadline, self.ahead.due_at(), self.pen.due_at()].into_iter().flatten();
+        let heals = self.behind.tally.due_at();
+        let times = [reading, deadline, self.ahead.due_at(), self.pen.due_at(), heals].into_iter().flatten();
         times.filter(|time| *time > now).min()
     }
 }

@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::object::Found;
 use crate::deploylog::{EntryCommit, GateVerdict, Log, Proposal, Recalled};
 use crate::gate::Admitted;
+use crate::health::{self, Assessment, Health};
 use crate::manifest::Manifest;
 use crate::name::{CommitId, Digest, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::{Inventory, Live, Member};
+use crate::plan::drift::Drift;
+use crate::plan::{self, Inventory, Live, Member};
 
 /// Names one order, so that its answer finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +79,15 @@ pub enum Order {
         manifest: Box<Manifest>,
         /// Take fields that others own.
         force: bool,
+        /// No write of it was ever answered: if it exists, this adopts it.
+        first: bool,
+    },
+    /// Read one object whole, because its metadata alone cannot tell whether it drifted.
+    Look {
+        /// The object.
+        key: ObjectKey,
+        /// In which version.
+        kind: GroupVersionKind,
     },
     /// Delete one object, if it is still ours.
     Delete {
@@ -85,11 +97,62 @@ pub enum Order {
         member: Member,
     },
     /// Watch these kinds, and no others; the empty set ends watching.
-    Watch(BTreeSet<GroupVersionKind>),
+    Watch {
+        /// The kinds.
+        kinds: BTreeSet<GroupVersionKind>,
+        /// Also those that are watched already are listed again.
+        anew: bool,
+    },
     /// Read these objects freshly.
     Confirm(BTreeMap<ObjectKey, GroupVersionKind>),
+    /// Tell people and machines what happened.
+    Tell(Box<News>),
     /// Remove stored bytes of every release but these.
     Collect(BTreeSet<Digest>),
+}
+
+/// One drift, for telling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Telling {
+    /// The object.
+    pub object: ObjectKey,
+    /// Which fields, by whom, when; no fields where the object was deleted, or lost our label.
+    pub drift: Drift,
+    /// It was deleted, or lost our label.
+    pub gone: bool,
+    /// Requests that finding and healing it took.
+    pub requests: u32,
+}
+
+impl Telling {
+    pub(super) fn of(key: &ObjectKey, found: Found) -> Self {
+        Telling { object: key.clone(), drift: found.drift, gone: found.gone, requests: found.requests }
+    }
+}
+
+/// What happened to an object of the standing release.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// It is not as the release says, and it is not healed: `drift: report`.
+    Drifted(Telling),
+    /// It is as the release says again, and we did not do it.
+    DriftEnded(Telling),
+    /// It was not as the release says, and was applied.
+    Healed {
+        /// What it was.
+        telling: Telling,
+        /// From the sight of it until the answer.
+        took: SignedDuration,
+    },
+    /// Somebody changes it back again and again: healing pauses.
+    Fighting {
+        /// What it is.
+        telling: Telling,
+        /// When it is tried again.
+        until: Timestamp,
+    },
+    /// Nobody changes it back any more.
+    Peace(ObjectKey),
 }
 
 /// What is known of the log's surroundings.
@@ -215,10 +278,37 @@ pub enum Answer {
     Applied(Applied),
     /// To [`Order::Delete`].
     Deleted(Deleted),
+    /// To [`Order::Look`].
+    Looked(Result<Live, Reason>),
     /// To [`Order::Confirm`].
-    Confirmed(Result<BTreeMap<ObjectKey, Live>, Reason>),
-    /// To [`Order::Watch`] and [`Order::Collect`]: done, or tried.
+    Confirmed(Result<Vec<Glance>, Reason>),
+    /// To [`Order::Watch`], [`Order::Tell`] and [`Order::Collect`]: done, or tried.
     Done,
+}
+
+/// What a fresh read says of one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// The object.
+    pub object: ObjectKey,
+    /// Whether it is there.
+    pub present: bool,
+    /// Why it is not well.
+    pub unwell: Option<Assessment>,
+}
+
+impl Glance {
+    /// What a live object looks like at a glance.
+    #[must_use]
+    pub fn of(object: ObjectKey, live: &Live, now: Timestamp) -> Self {
+        let assessment = match live {
+            // Whoever asks has waited for a status already.
+            Live::Present(value) => health::assess(value, Timestamp::MIN, now),
+            Live::Absent => Assessment { health: Health::Missing, message: "it is gone".to_owned(), assumed: false },
+        };
+        let unwell = (!plan::is_settled(assessment.health)).then_some(assessment);
+        Glance { object, present: matches!(live, Live::Present(_)), unwell }
+    }
 }
 
 /// An object seen by a watch.
@@ -226,8 +316,12 @@ pub enum Answer {
 pub enum Sighting {
     /// As it is now.
     Object(ObjectKey, Box<Value>),
-    /// Gone, or no longer under our label.
-    Gone(ObjectKey),
+    /// Its metadata as it is now; the rest is not watched.
+    Metadata(ObjectKey, Box<Value>),
+    /// Gone, or no longer under our label; with the resource version at which that was.
+    Gone(ObjectKey, Option<u64>),
+    /// Every object of this kind will be shown again.
+    Listing(GroupVersionKind),
     /// Every object of this kind that is there was seen.
     Listed(GroupVersionKind),
 }
@@ -243,6 +337,8 @@ pub enum Event {
     Sighting(Sighting),
     /// An order was carried out.
     Answer(Token, Answer),
+    /// The agent is told to stop: what is only remembered is written down.
+    Stop,
 }
 
 /// Why the course would like to be woken.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
+use super::tally::Tally;
 use super::{Appended, Awaited, Course, Known, Order};
 use crate::deploylog::{Action, EntryCommit, Genesis, Log, Phase, Proposal, StandingRelease};
 use crate::name::{Code, CommitId, Reason};
@@ -14,6 +15,8 @@ use crate::name::{Code, CommitId, Reason};
 pub(super) struct Pen {
     retry: Backoff,
     opening: bool,
+    /// The heals whose summary is on its way.
+    heals: Option<Tally>,
 }
 
 impl Pen {
@@ -49,6 +52,9 @@ impl Course {
         }
         let Some((proposal, opening)) = self.proposal(now) else { return };
         self.pen.opening = opening;
+        if proposal.action == Action::Heal {
+            self.pen.heals = Some(std::mem::take(&mut self.behind.tally));
+        }
         if opening {
             self.ahead.start_opening();
         }
@@ -74,6 +80,9 @@ impl Course {
         if let Some(superseded) = superseded(known) {
             return Some((superseded, false));
         }
+        if self.stopping {
+            return self.heals(known, now).map(|heals| (heals, false));
+        }
         if let Some(failed) = self.failed_outcome(known, now) {
             return Some((failed, false));
         }
@@ -83,7 +92,24 @@ impl Course {
         if let Some(proven) = self.proven_outcome(known, now) {
             return Some((proven, false));
         }
+        if let Some(heals) = self.heals(known, now) {
+            return Some((heals, false));
+        }
         self.refusal(known).map(|refusal| (refusal, false))
+    }
+
+    /// The summary of the heals of an hour, at its end; and when the agent stops.
+    fn heals(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
+        let tally = &self.behind.tally;
+        let due = self.stopping || tally.due_at().is_some_and(|at| now >= at);
+        if tally.is_empty() || !due {
+            return None;
+        }
+        let standing = known.log.standing.as_ref()?;
+        let mut proposal = blank(Action::Heal, None, Some(standing.commit.clone()));
+        proposal.release = Some(standing.release);
+        proposal.reasons = tally.reasons();
+        Some(proposal)
     }
 
     fn genesis(&self, known: &Known) -> Proposal {
@@ -165,6 +191,9 @@ impl Course {
 
     pub(super) fn file_appended(&mut self, appended: Appended, now: Timestamp) {
         let opening = std::mem::take(&mut self.pen.opening);
+        if let Some(heals) = self.pen.heals.take().filter(|_| !matches!(appended, Appended::Ours(_))) {
+            self.behind.tally.put_back(heals);
+        }
         match appended {
             Appended::Ours(log) => {
                 self.succeeded();
@@ -172,8 +201,7 @@ impl Course {
                 self.known_at = now;
                 if opening {
                     let opened = self.ahead.take_opened();
-                    let before = self.known.as_ref().and_then(|known| known.log.standing.as_ref());
-                    self.behind.open(&log, before, opened, now);
+                    self.behind.open(&log, self.known.as_deref(), opened, now);
                 }
                 if let Some(known) = &mut self.known {
                     known.log = *log;

@@ -71,6 +71,13 @@ pub fn assess(object: &Value, applied_at: Timestamp, now: Timestamp) -> Assessme
     })
 }
 
+/// Assesses an object of a kind without a status by its metadata: it is well when it exists and is not being deleted.
+#[must_use]
+pub fn assess_metadata(object: &Value) -> Assessment {
+    let terminating = is_set(object.pointer("/metadata/deletionTimestamp"));
+    if terminating { Assessment::progressing("terminating") } else { Assessment::assumed() }
+}
+
 impl Assessment {
     fn of(health: Health, message: impl Into<String>) -> Self {
         Assessment { health, message: message.into(), assumed: false }

@@ -12,11 +12,14 @@ use serde_json::{Map, Value};
 use crate::name::{Code, Digest, GroupKind, GroupVersionKind, ObjectKey, Reason, RepoPath};
 
 mod canonical;
+mod packed;
 mod quantity;
 mod scope;
 mod set;
 mod shape;
 mod yaml;
+
+pub use packed::{Group, Packed};
 
 /// Where a manifest was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +136,20 @@ pub struct Fence {
     pub cluster_kinds: Vec<GroupKind>,
     /// The agent's own namespace, which nothing may touch.
     pub agent_namespace: String,
+}
+
+impl Fence {
+    /// Whether an object lies inside.
+    #[must_use]
+    pub fn holds(&self, key: &ObjectKey) -> bool {
+        match &key.namespace {
+            Some(namespace) => *namespace != self.agent_namespace && self.namespaces.contains(namespace),
+            None => {
+                let own = key.is_core("Namespace") && self.namespaces.contains(&key.name);
+                own || self.cluster_kinds.contains(&key.group_kind())
+            }
+        }
+    }
 }
 
 /// When an object is applied: each stage after the one before it.

@@ -61,6 +61,11 @@ impl ManifestSet {
         &self.manifests
     }
 
+    /// Every object and the kind that its manifest is written in, in order.
+    pub fn objects(&self) -> impl Iterator<Item = (&ObjectKey, &GroupVersionKind)> {
+        self.manifests.iter().map(|manifest| (&manifest.key, &manifest.kind))
+    }
+
     /// The manifest of an object.
     #[must_use]
     pub fn get(&self, key: &ObjectKey) -> Option<&Manifest> {
@@ -83,15 +88,8 @@ impl ManifestSet {
     /// # Errors
     /// What is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let lines = bytes.strip_suffix(b"\n").ok_or("the last line has no end")?;
-        let mut manifests: Vec<Manifest> = Vec::new();
-        for (index, line) in lines.split(|b| *b == b'\n').enumerate() {
-            let manifest = stored(line).map_err(|found| format!("line {}: {found}", index + 1))?;
-            if manifests.last().is_some_and(|last| order(last) >= order(&manifest)) {
-                return Err(format!("line {}: `{}` is out of order", index + 1, manifest.key));
-            }
-            manifests.push(manifest);
-        }
+        let manifests = stored_lines(bytes)?.map(|stored| stored.map(|(manifest, _)| manifest));
+        let manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
         let set = Self::ordered(manifests.into_iter());
         if set.places.len() == set.manifests.len() { Ok(set) } else { Err("an object stands twice".to_owned()) }
     }
@@ -106,6 +104,23 @@ impl ManifestSet {
 
 fn order(manifest: &Manifest) -> (Stage, i32, &ObjectKey) {
     (manifest.stage, manifest.wave, &manifest.key)
+}
+
+/// The lines that [`ManifestSet::to_bytes`] wrote, each with its manifest, one at a time.
+///
+/// # Errors
+/// What is wrong with the bytes: at once where they are cut, else at the line.
+pub(super) fn stored_lines(bytes: &[u8]) -> Result<impl Iterator<Item = Result<(Manifest, &[u8]), String>>, String> {
+    let lines = bytes.strip_suffix(b"\n").ok_or("the last line has no end")?;
+    let mut last: Option<(Stage, i32, ObjectKey)> = None;
+    Ok(lines.split(|b| *b == b'\n').enumerate().map(move |(index, line)| {
+        let manifest = stored(line).map_err(|found| format!("line {}: {found}", index + 1))?;
+        let place = (manifest.stage, manifest.wave, manifest.key.clone());
+        if last.replace(place.clone()).is_some_and(|last| last >= place) {
+            return Err(format!("line {}: `{}` is out of order", index + 1, manifest.key));
+        }
+        Ok((manifest, line))
+    }))
 }
 
 /// One line of stored bytes. Key, stage and wave are derived again, because nothing but the object is stored.
@@ -254,10 +269,10 @@ fn check_protected(object: &Shaped, fence: &Fence) -> Result<(), Reason> {
 }
 
 fn check_fence(object: &Shaped, kind: &GroupKind, fence: &Fence) -> Result<(), Reason> {
-    let own_namespace = kind.group.is_empty() && kind.kind == "Namespace" && fence.namespaces.contains(&object.name);
+    if fence.holds(&object.key(object.namespace.clone())) {
+        return Ok(());
+    }
     let found = match &object.namespace {
-        Some(namespace) if fence.namespaces.contains(namespace) => return Ok(()),
-        None if own_namespace || fence.cluster_kinds.contains(kind) => return Ok(()),
         Some(namespace) => format!("lies in namespace `{namespace}`, which is not the environment's"),
         None => format!("is cluster-scoped, and the environment's `clusterKinds` do not list `{kind}`"),
     };

@@ -157,6 +157,8 @@ codes! {
     ApplyFailed "apply-failed" Retried "admission, quota or schema said no; one outcome per object";
     FieldConflict "field-conflict" Person "another manager owns the field and the policy is fail";
     DeletionBlocked "deletion-blocked" Retried "finalizer or terminating namespace; names the blocker";
+    DriftFound "drift-found" Notice "live object is not as the standing release says; fields, manager and time";
+    DriftHealed "drift-healed" Notice "live object was not as the standing release says, and was applied again";
     DriftFighting "drift-fighting" Person "healed too often; healing paused for the object, other manager named";
 }
 

@@ -18,9 +18,10 @@ use serde_json::Value;
 use crate::deploylog::Counts;
 use crate::health::Health;
 use crate::manifest::{Manifest, ManifestSet, Stage};
-use crate::name::{Digest, ObjectKey, Reason};
+use crate::name::{Digest, GroupVersionKind, ObjectKey, Reason};
 use crate::render::Rendered;
 use brought::Brought;
+use drift::Baseline;
 
 /// The label that every member of our set carries (Kubernetes KEP-3659, ApplySet).
 pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
@@ -40,6 +41,10 @@ pub struct Member {
     pub origin: u64,
     /// No longer named by the standing release: to be pruned.
     pub doomed: bool,
+    /// What it was when it was last known to be as the standing release says: drift is judged against this, also after a
+    /// restart.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "drift::deserialize_known")]
+    pub baseline: Option<Baseline>,
 }
 
 /// What we created in the cluster and have not yet seen gone.
@@ -55,15 +60,21 @@ impl Inventory {
     /// The inventory widened for an opening: the union of what it holds and what the release names; what the release
     /// does not name is doomed.
     #[must_use]
-    pub fn widened(&self, release: &ManifestSet, sequence: u64) -> Inventory {
+    pub fn widened<'a>(
+        &self,
+        release: impl IntoIterator<Item = (&'a ObjectKey, &'a GroupVersionKind)>,
+        sequence: u64,
+    ) -> Inventory {
         let mut members = self.members.clone();
-        for (key, member) in &mut members {
-            member.doomed = release.get(key).is_none();
+        for member in members.values_mut() {
+            member.doomed = true;
         }
-        for manifest in release.manifests() {
-            let api_version = manifest.kind.api_version();
-            let fresh = Member { api_version: api_version.clone(), uid: None, origin: sequence, doomed: false };
-            members.entry(manifest.key.clone()).or_insert(fresh).api_version = api_version;
+        for (key, kind) in release {
+            let api_version = kind.api_version();
+            let fresh =
+                || Member { api_version: String::new(), uid: None, origin: sequence, doomed: false, baseline: None };
+            let member = members.entry(key.clone()).or_insert_with(fresh);
+            (member.api_version, member.doomed) = (api_version, false);
         }
         Inventory { sequence, members }
     }
@@ -111,11 +122,26 @@ pub enum Adopt {
     Never,
 }
 
+/// What is done about an object that is no longer as the standing release says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDrift {
+    /// It is applied again, and told.
+    #[default]
+    Heal,
+    /// It is told, and left.
+    Report,
+    /// It is left; only `status` tells that it is paused.
+    Pause,
+}
+
 /// What an environment's configuration says about plans.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// First contact.
     pub adopt: Adopt,
+    /// Drift.
+    pub on_drift: OnDrift,
     /// The share of the set (0 to 1) that may be pruned without an approval, and at least 5 objects.
     pub prune_share: f64,
     /// The value of [`PART_OF`] for this environment's set.
@@ -307,10 +333,15 @@ pub fn check(report: &Report, release: &ManifestSet, ground: &Ground<'_>) -> Res
     checking::check(report, release, ground)
 }
 
-/// The doomed members that may be deleted now, and the reasons for those that wait (`prune-needs-approval`).
+/// The doomed members that may be deleted now, and the reasons for those that wait (`prune-needs-approval`); `names` says
+/// whether the standing release names an object.
 #[must_use]
-pub fn prunable(inventory: &Inventory, standing: &ManifestSet, policy: &Policy) -> (Vec<ObjectKey>, Vec<Reason>) {
-    prune::prunable(inventory, standing, policy)
+pub fn prunable(
+    inventory: &Inventory,
+    names: impl Fn(&ObjectKey) -> bool,
+    policy: &Policy,
+) -> (Vec<ObjectKey>, Vec<Reason>) {
+    prune::prunable(inventory, names, policy)
 }
 
 /// The fields in which two states of one object differ, without server bookkeeping (`managedFields`, `resourceVersion`,

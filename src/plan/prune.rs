@@ -15,19 +15,15 @@ const FEWEST: usize = 5;
 /// See [`super::prunable`].
 pub(super) fn prunable(
     inventory: &Inventory,
-    standing: &ManifestSet,
+    names: impl Fn(&ObjectKey) -> bool,
     policy: &Policy,
 ) -> (Vec<ObjectKey>, Vec<Reason>) {
-    if standing.manifests().is_empty() {
+    let doomed = inventory.members.iter().filter(|(key, member)| member.doomed && !names(key));
+    let mut doomed: Vec<ObjectKey> = doomed.map(|(key, _)| key.clone()).collect();
+    if !doomed.is_empty() && doomed.len() == inventory.members.len() {
         let reason = Reason::new(Code::EmptyRender, "the standing release has no objects, which never prunes");
         return (Vec::new(), vec![reason]);
     }
-    let mut doomed: Vec<ObjectKey> = inventory
-        .members
-        .iter()
-        .filter(|(key, member)| member.doomed && standing.get(key).is_none())
-        .map(|(key, _)| key.clone())
-        .collect();
     doomed.sort_by_cached_key(order_of_deletion);
     let (guarded, free): (Vec<_>, Vec<_>) = doomed.into_iter().partition(is_guarded);
     let mut waits: Vec<Reason> = guarded.into_iter().map(needs_approval).collect();

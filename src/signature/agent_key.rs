@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
 use ssh_key::private::{Ed25519Keypair, KeypairData};
 use ssh_key::{HashAlg, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
@@ -43,6 +44,21 @@ impl AgentKey {
     #[must_use]
     pub fn to_openssh(&self) -> Zeroizing<String> {
         self.key.to_openssh(LineEnding::LF).expect("because an unencrypted ed25519 key always has a file form")
+    }
+
+    /// 32 bytes that only the holder of the key can make, others for each purpose; nothing of the key can be told from them.
+    #[must_use]
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let seed = match self.key.key_data() {
+            KeypairData::Ed25519(pair) => Zeroizing::new(pair.private.to_bytes()),
+            _ => unreachable!("because an agent key is ed25519"),
+        };
+        let mut hash = Sha256::new();
+        hash.update(b"lockmaster derives a key for ");
+        hash.update(purpose.as_bytes());
+        hash.update([0]);
+        hash.update(*seed);
+        hash.finalize().into()
     }
 
     /// The fingerprint of its public key.

@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         ("row_20_a_list_that_expires_is_read_anew", row_20_a_list_that_expires_is_read_anew),
         ("a_watch_sees_what_is_there_a_change_and_a_gone", a_watch_sees_what_is_there_a_change_and_a_gone),
         ("a_watch_never_carries_secret_data", a_watch_never_carries_secret_data),
-        ("a_watch_reads_anew_after_410_and_tells_what_went", a_watch_reads_anew_after_410_and_tells_what_went),
+        ("a_watch_lists_anew_after_410", a_watch_lists_anew_after_410),
         ("row_22_a_crd_and_its_object_in_one_go", row_22_a_crd_and_its_object_in_one_go),
         ("row_11_obeys_retry_after", faults::row_11_obeys_retry_after),
         ("row_12_a_broken_server_is_asked_again", faults::row_12_a_broken_server_is_asked_again),
@@ -73,6 +73,12 @@ fn manifest(value: Value) -> Manifest {
 fn config_map(namespace: &str, name: &str, value: &str) -> Manifest {
     let metadata = json!({"name": name, "namespace": namespace});
     manifest(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"key": value}}))
+}
+
+fn service(namespace: &str, name: &str) -> Manifest {
+    let spec = json!({"selector": {"app": name}, "ports": [{"port": 80, "protocol": "TCP"}]});
+    let metadata = json!({"name": name, "namespace": namespace});
+    manifest(json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}))
 }
 
 fn deployment(namespace: &str, app: &str) -> Manifest {
@@ -378,8 +384,8 @@ fn row_20_a_list_that_expires_is_read_anew(plane: &'static ControlPlane) {
 
 type Watch = Pin<Box<dyn Stream<Item = Seen> + Send>>;
 
-fn watch(cluster: &Cluster, kinds: &[&Manifest]) -> Watch {
-    Box::pin(cluster.watch(kinds.iter().map(|manifest| manifest.kind.clone()).collect(), SET))
+fn watch(cluster: &Cluster, kind: &Manifest) -> Watch {
+    Box::pin(cluster.watch(&kind.kind, &format!("{PART_OF}={SET}")))
 }
 
 /// What the watch sees next of this key, or of no key; others' objects of the same set are passed over.
@@ -390,7 +396,7 @@ fn next(plane: &ControlPlane, watch: &mut Watch, namespace: &str) -> Seen {
             loop {
                 let seen = watch.next().await.expect("because a watch never ends");
                 match &seen {
-                    Seen::Object(key, _) | Seen::Gone(key) if !ours(key) => {}
+                    Seen::Object { key, .. } | Seen::Gone { key, .. } if !ours(key) => {}
                     _ => return seen,
                 }
             }
@@ -401,34 +407,38 @@ fn next(plane: &ControlPlane, watch: &mut Watch, namespace: &str) -> Seen {
 
 fn object(seen: Seen) -> (ObjectKey, Value) {
     match seen {
-        Seen::Object(key, value) => (key, value),
+        Seen::Object { key, value, .. } => (key, value),
         other => panic!("an object, not {other:?}"),
+    }
+}
+
+fn gone(seen: Seen) -> ObjectKey {
+    match seen {
+        Seen::Gone { key, .. } => key,
+        other => panic!("a loss, not {other:?}"),
     }
 }
 
 fn a_watch_sees_what_is_there_a_change_and_a_gone(plane: &'static ControlPlane) {
     let (cluster, namespace) = (agent(plane), plane.namespace("watch"));
-    let map = config_map(&namespace, "settings", "one");
+    let map = service(&namespace, "front");
     let (uid, made) = done(apply(plane, &cluster, &map));
-    let mut watch = watch(&cluster, &[&map]);
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Object(map.key.clone(), made), "exactly as an apply answers");
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Synced(map.kind.clone()));
-    plane.patch(&path(&map), &json!({"data": {"key": "drifted"}}));
+    let mut watch = watch(&cluster, &map);
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listing);
+    assert_eq!(object(next(plane, &mut watch, &namespace)), (map.key.clone(), made), "exactly as an apply answers");
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listed);
+    plane.patch(&path(&map), &json!({"spec": {"sessionAffinity": "ClientIP"}}));
     let (key, changed) = object(next(plane, &mut watch, &namespace));
     assert_eq!(
-        (key, &changed["data"]["key"], &changed["kind"]),
-        (map.key.clone(), &json!("drifted"), &json!("ConfigMap"))
+        (key, &changed["spec"]["sessionAffinity"], &changed["kind"]),
+        (map.key.clone(), &json!("ClientIP"), &json!("Service"))
     );
     plane.patch(&path(&map), &json!({"metadata": {"labels": {PART_OF: null}}}));
-    assert_eq!(
-        next(plane, &mut watch, &namespace),
-        Seen::Gone(map.key.clone()),
-        "without the label it is out of sight"
-    );
+    assert_eq!(gone(next(plane, &mut watch, &namespace)), map.key, "without the label it is out of sight");
     let (_, healed) = done(apply(plane, &cluster, &map));
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Object(map.key.clone(), healed));
+    assert_eq!(object(next(plane, &mut watch, &namespace)), (map.key.clone(), healed));
     assert_eq!(delete(plane, &cluster, &map, Some(&uid)), Deleted::Gone);
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Gone(map.key));
+    assert_eq!(gone(next(plane, &mut watch, &namespace)), map.key);
 }
 
 fn a_watch_never_carries_secret_data(plane: &'static ControlPlane) {
@@ -438,9 +448,10 @@ fn a_watch_never_carries_secret_data(plane: &'static ControlPlane) {
         manifest(json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"password": value}}))
     };
     done(apply(plane, &cluster, &secret("aHVudGVyMg==")));
-    let mut watch = watch(&cluster, &[&secret("")]);
+    let mut watch = watch(&cluster, &secret(""));
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listing);
     let (_, listed) = object(next(plane, &mut watch, &namespace));
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Synced(secret("").kind));
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listed);
     done(apply(plane, &cluster, &secret("aHVudGVyMw==")));
     let (_, watched) = object(next(plane, &mut watch, &namespace));
     assert_ne!(listed["metadata"]["resourceVersion"], watched["metadata"]["resourceVersion"]);
@@ -451,7 +462,7 @@ fn a_watch_never_carries_secret_data(plane: &'static ControlPlane) {
     }
 }
 
-fn a_watch_reads_anew_after_410_and_tells_what_went(plane: &'static ControlPlane) {
+fn a_watch_lists_anew_after_410(plane: &'static ControlPlane) {
     let namespace = plane.namespace("compact");
     let proxy = Proxy::start(plane, AGENT);
     let cluster = connect(plane, proxy.kubeconfig());
@@ -468,10 +479,11 @@ fn a_watch_reads_anew_after_410_and_tells_what_went(plane: &'static ControlPlane
         },
         Moment::Before | Moment::After(_) => Verdict::Pass,
     });
-    let mut watch = watch(&cluster, &[&stays]);
+    let mut watch = watch(&cluster, &stays);
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listing);
     let first: BTreeSet<_> = [(); 2].map(|()| object(next(plane, &mut watch, &namespace)).0).into_iter().collect();
     assert_eq!(first, BTreeSet::from([stays.key.clone(), goes.key.clone()]));
-    assert_eq!(next(plane, &mut watch, &namespace), Seen::Synced(stays.kind.clone()));
+    assert_eq!(next(plane, &mut watch, &namespace), Seen::Listed);
     plane.delete(&path(&goes));
     let mut seen = Vec::new();
     std::thread::scope(|scope| {
@@ -479,13 +491,14 @@ fn a_watch_reads_anew_after_410_and_tells_what_went(plane: &'static ControlPlane
             proxy.hanging(Duration::from_secs(30)).expect("because the watch is held");
             proxy.release();
         });
-        while seen.last() != Some(&Seen::Synced(stays.kind.clone())) {
+        while seen.last() != Some(&Seen::Listed) {
             seen.push(next(plane, &mut watch, &namespace));
         }
     });
     seen.retain(|seen| !matches!(seen, Seen::Failed(..)));
-    let expected = [Seen::Object(stays.key, stayed), Seen::Gone(goes.key), Seen::Synced(stays.kind)];
-    assert_eq!(seen, expected, "what the new list lacks is gone");
+    let [Seen::Listing, Seen::Object { key, value, .. }, Seen::Listed] = &seen[..] else { panic!("{seen:?}") };
+    let versions = [&value, &&stayed].map(|it| it["metadata"]["resourceVersion"].clone());
+    assert_eq!((key, &versions[0]), (&stays.key, &versions[1]), "a new list shows what is there, and only that");
 }
 
 fn row_22_a_crd_and_its_object_in_one_go(plane: &'static ControlPlane) {
@@ -508,9 +521,9 @@ fn row_22_a_crd_and_its_object_in_one_go(plane: &'static ControlPlane) {
     );
     let Applied::Retry { reason, .. } = apply(plane, &cluster, &gadget) else { panic!("not yet") };
     assert_eq!(reason.code, Code::KindNotFound);
-    let mut watch = watch(&cluster, &[&gadget]);
-    let Seen::Failed(kind, reason) = next(plane, &mut watch, &namespace) else { panic!("not yet") };
-    assert_eq!((kind, reason.code), (gadget.kind.clone(), Code::KindNotFound));
+    let mut watch = watch(&cluster, &gadget);
+    let Seen::Failed(reason) = next(plane, &mut watch, &namespace) else { panic!("not yet") };
+    assert_eq!(reason.code, Code::KindNotFound);
 
     done(apply(plane, &cluster, &crd));
     let (_, made) = eventually("the kind is served", || match apply(plane, &cluster, &gadget) {
@@ -520,6 +533,6 @@ fn row_22_a_crd_and_its_object_in_one_go(plane: &'static ControlPlane) {
     });
     assert_eq!(cluster.scopes().0.get(&gadget.key.group_kind()), Some(&Scope::Namespaced));
     let seen = std::iter::repeat_with(|| next(plane, &mut watch, &namespace));
-    let mut seen = seen.skip_while(|seen| matches!(seen, Seen::Failed(..)));
-    assert_eq!(seen.next(), Some(Seen::Object(gadget.key, made)), "the watch finds the kind by itself");
+    let mut seen = seen.skip_while(|seen| matches!(seen, Seen::Failed(..) | Seen::Listing));
+    assert_eq!(seen.next().map(object), Some((gadget.key, made)), "the watch finds the kind by itself");
 }

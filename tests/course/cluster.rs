@@ -11,11 +11,14 @@ use lockmaster::name::{Code, Digest, ObjectKey, Reason};
 use lockmaster::plan::{Member, PART_OF};
 use serde_json::{Value, json};
 
+use super::simulation::Shown;
+
 pub(crate) const SET_ID: &str = "applyset-shop";
 
 /// What becomes of an object once it is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
+    AtOnce,
     WellAfter(u64),
     Never,
     Fails,
@@ -33,6 +36,8 @@ pub(crate) struct Body {
     pub(crate) ours: bool,
     terminating: bool,
     pub(crate) finalizer: bool,
+    /// What somebody else wrote over our fields, by JSON pointer.
+    pub(crate) edits: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Default)]
@@ -44,8 +49,10 @@ pub(crate) struct Cluster {
     pub(crate) held: BTreeSet<ObjectKey>,
     /// A lie: whatever is looked at looks well.
     pub(crate) looks_well: bool,
-    /// What a watch has to tell, oldest first; `None`: gone.
-    changes: Vec<(ObjectKey, Option<Value>)>,
+    /// What a watch has to tell, oldest first.
+    changes: Vec<Shown>,
+    /// Fields that somebody sets back whenever they are applied.
+    pub(crate) opponents: BTreeMap<ObjectKey, (&'static str, Value)>,
     version: u64,
     uids: u64,
 }
@@ -57,11 +64,12 @@ impl Cluster {
             let reason = Reason::new(Code::ApplyFailed, format!("`{key}` is refused")).at_object(key.clone());
             return Applied::Denied(reason);
         }
-        let same = self.objects.get(key).is_some_and(|body| body.digest == manifest.digest && body.ours);
+        let as_is = |body: &Body| body.digest == manifest.digest && body.ours && body.edits.is_empty();
+        let same = self.objects.get(key).is_some_and(as_is);
         if !same {
             self.version += 1;
             let fate = self.fates.get(key).copied().unwrap_or(Fate::WellAfter(2));
-            let instant = ["ConfigMap", "Secret"].contains(&key.kind.as_str());
+            let instant = ["ConfigMap", "Secret"].contains(&key.kind.as_str()) || fate == Fate::AtOnce;
             let old = self.objects.remove(key);
             let fresh = old.is_none();
             self.uids += u64::from(fresh);
@@ -79,12 +87,16 @@ impl Cluster {
                 ours: true,
                 terminating: old.as_ref().is_some_and(|body| body.terminating),
                 finalizer: old.as_ref().map_or_else(|| self.held.contains(key), |body| body.finalizer),
+                edits: BTreeMap::new(),
             };
             self.objects.insert(key.clone(), body);
             self.tell(key);
             let answer = self.value(key);
             if fate == Fate::WellAfter(0) {
                 self.advance(now);
+            }
+            if let Some((pointer, value)) = self.opponents.get(key).cloned() {
+                self.edit(key, pointer, value);
             }
             return Applied::Done(Box::new(answer.expect("because it was just applied")));
         }
@@ -108,11 +120,44 @@ impl Cluster {
         Deleted::Gone
     }
 
+    /// Somebody else writes over one of our fields.
+    pub(crate) fn edit(&mut self, key: &ObjectKey, pointer: &str, value: Value) {
+        self.version += 1;
+        let version = self.version;
+        let Some(body) = self.objects.get_mut(key) else { return };
+        body.version = version;
+        body.generation += u64::from(!["ConfigMap", "Secret"].contains(&key.kind.as_str()));
+        if body.manifest.pointer(pointer) == Some(&value) {
+            body.edits.remove(pointer);
+        } else {
+            body.edits.insert(pointer.to_owned(), value);
+        }
+        self.tell(key);
+    }
+
+    /// Somebody else takes our label off.
+    pub(crate) fn unlabel(&mut self, key: &ObjectKey) {
+        self.version += 1;
+        let version = self.version;
+        let Some(body) = self.objects.get_mut(key) else { return };
+        (body.version, body.ours) = (version, false);
+        self.tell(key);
+    }
+
+    /// Something that is not ours changes, such as a status.
+    pub(crate) fn touch(&mut self, key: &ObjectKey) {
+        self.version += 1;
+        let version = self.version;
+        let Some(body) = self.objects.get_mut(key) else { return };
+        body.version = version;
+        self.tell(key);
+    }
+
     /// Somebody else deletes an object, or its last finalizer goes.
     pub(crate) fn remove(&mut self, key: &ObjectKey) {
         self.version += 1;
         self.objects.remove(key);
-        self.changes.push((key.clone(), None));
+        self.changes.push(Shown::Gone(key.clone(), self.version));
     }
 
     /// Lets the finalizers of everything that is being deleted run.
@@ -169,33 +214,79 @@ impl Cluster {
         coming.filter_map(|body| body.well_at).min()
     }
 
-    pub(crate) fn take_changes(&mut self) -> Vec<(ObjectKey, Option<Value>)> {
+    pub(crate) fn take_changes(&mut self) -> Vec<Shown> {
         std::mem::take(&mut self.changes)
     }
 
     fn tell(&mut self, key: &ObjectKey) {
-        let value = self.value(key);
-        self.changes.push((key.clone(), value));
+        let Some(value) = self.value(key) else { return };
+        // A selector shows an object without our label as deleted.
+        let shown = match value["metadata"]["labels"][PART_OF].is_string() {
+            true => Shown::Object(key.clone(), value),
+            false => Shown::Gone(key.clone(), self.version),
+        };
+        self.changes.push(shown);
     }
 
     pub(crate) fn value(&self, key: &ObjectKey) -> Option<Value> {
         let body = self.objects.get(key)?;
         let mut value = body.manifest.clone();
+        for (pointer, edit) in &body.edits {
+            *value.pointer_mut(pointer).expect("because only fields of the manifest are edited") = edit.clone();
+        }
+        value["metadata"]["managedFields"] = managed(body);
         if body.ours {
             value["metadata"]["labels"][PART_OF] = json!(SET_ID);
         }
         value["metadata"]["uid"] = json!(body.uid);
         value["metadata"]["resourceVersion"] = json!(body.version.to_string());
-        value["metadata"]["generation"] = json!(body.generation);
+        if !["ConfigMap", "Secret"].contains(&key.kind.as_str()) {
+            value["metadata"]["generation"] = json!(body.generation);
+        }
         if body.terminating {
             value["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        let fails = self.fates.get(key) == Some(&Fate::Fails);
+        let fails = !body.well && self.fates.get(key) == Some(&Fate::Fails);
         if let Some(status) = status(&key.kind, body.well || self.looks_well, body.generation, fails) {
             value["status"] = status;
         }
         Some(value)
     }
+}
+
+/// Who owns what: an edited field is no longer ours.
+fn managed(body: &Body) -> Value {
+    let label = format!("f:{PART_OF}");
+    let mut ours = fields(&body.manifest);
+    ours["f:metadata"]["f:labels"][label] = json!({});
+    let mut theirs = json!({});
+    for pointer in body.edits.keys() {
+        let steps: Vec<String> = pointer.split('/').skip(1).map(|step| format!("f:{step}")).collect();
+        let (last, above) = steps.split_last().expect("because a field has a name");
+        let parent = above.iter().fold(&mut ours, |node, step| &mut node[step]);
+        parent.as_object_mut().expect("because it is a map").remove(last);
+        *steps.iter().fold(&mut theirs, |node, step| &mut node[step]) = json!({});
+    }
+    let entry = |manager: &str, operation: &str, fields: Value| {
+        json!({"manager": manager, "operation": operation, "apiVersion": body.manifest["apiVersion"],
+               "fieldsType": "FieldsV1", "fieldsV1": fields, "time": "2026-01-01T00:00:00Z"})
+    };
+    let mut entries = vec![];
+    if body.ours {
+        entries.push(entry("lockmaster", "Apply", ours));
+    }
+    if !body.edits.is_empty() {
+        entries.push(entry("kubectl-edit", "Update", theirs));
+    }
+    Value::Array(entries)
+}
+
+/// The set of a manifest's fields: lists are owned as a whole.
+fn fields(value: &Value) -> Value {
+    let Some(members) = value.as_object() else { return json!({}) };
+    let named = |name: &str| ["apiVersion", "kind", "name", "namespace"].contains(&name);
+    let owned = members.iter().filter(|(name, _)| !named(name));
+    Value::Object(owned.map(|(name, member)| (format!("f:{name}"), fields(member))).collect())
 }
 
 fn status(kind: &str, well: bool, seen: u64, fails: bool) -> Option<Value> {

@@ -111,7 +111,7 @@ impl World {
     }
 }
 
-fn fence() -> Fence {
+pub(crate) fn fence() -> Fence {
     Fence {
         namespaces: vec![NAMESPACE.to_owned()],
         default_namespace: Some(NAMESPACE.to_owned()),

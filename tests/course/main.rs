@@ -3,6 +3,7 @@
 
 mod cluster;
 mod crash;
+mod drift;
 mod forge;
 mod judging;
 mod laws;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, Sighting, Token, WakeAt};
-use lockmaster::name::{CommitId, GroupKind, ObjectKey};
+use lockmaster::name::{CommitId, GroupKind, GroupVersionKind, ObjectKey};
+use lockmaster::plan::OnDrift;
 use serde_json::Value;
 
 use super::cluster::later;
@@ -24,6 +25,38 @@ pub(crate) enum Fault {
     Crash(Loss),
 }
 
+/// What a watch shows.
+#[derive(Debug, Clone)]
+pub(crate) enum Shown {
+    Listing(GroupVersionKind),
+    Listed(GroupVersionKind),
+    Object(ObjectKey, Value),
+    Gone(ObjectKey, u64),
+}
+
+impl Shown {
+    fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Shown::Object(key, _) | Shown::Gone(key, _) => Some(key),
+            Shown::Listing(_) | Shown::Listed(_) => None,
+        }
+    }
+
+    fn sighting(self) -> Sighting {
+        match self {
+            Shown::Listing(kind) => Sighting::Listing(kind),
+            Shown::Listed(kind) => Sighting::Listed(kind),
+            Shown::Gone(key, version) => Sighting::Gone(key, Some(version)),
+            // As the edge does: of kinds without a status the metadata alone.
+            Shown::Object(key, mut value) if ["ConfigMap", "Secret"].contains(&key.kind.as_str()) => {
+                value.as_object_mut().expect("because it is an object").remove("data");
+                Sighting::Metadata(key, Box::new(value))
+            }
+            Shown::Object(key, value) => Sighting::Object(key, Box::new(value)),
+        }
+    }
+}
+
 /// One agent: its course and everything on its way to and from it.
 pub(crate) struct Walker {
     pub(crate) course: Course,
@@ -33,7 +66,8 @@ pub(crate) struct Walker {
     pub(crate) outstanding: BTreeMap<Token, Errand>,
     answered: Vec<Token>,
     watched: BTreeSet<GroupKind>,
-    sightings: VecDeque<(ObjectKey, Option<Value>)>,
+    kinds: BTreeSet<GroupVersionKind>,
+    sightings: VecDeque<Shown>,
     told: Option<CommitId>,
     wake: Option<Timestamp>,
     started: bool,
@@ -50,6 +84,7 @@ impl Walker {
             outstanding: BTreeMap::new(),
             answered: Vec::new(),
             watched: BTreeSet::new(),
+            kinds: BTreeSet::new(),
             sightings: VecDeque::new(),
             told: None,
             wake: None,
@@ -74,6 +109,8 @@ pub(crate) struct Simulation {
     pub(crate) tampering: Option<fn(&mut Order) -> bool>,
     pub(crate) carried: usize,
     pub(crate) issued: usize,
+    /// Steps at one moment after which the run counts as a loop.
+    pub(crate) steps_at_once: usize,
     steps: usize,
 }
 
@@ -94,8 +131,16 @@ impl Simulation {
             tampering: None,
             carried: 0,
             issued: 0,
+            steps_at_once: LOOP,
             steps: 0,
         }
+    }
+
+    /// What is done about drift, for an agent that starts now.
+    pub(crate) fn set_on_drift(&mut self, on_drift: OnDrift) {
+        let mut settings = settings();
+        settings.policy.on_drift = on_drift;
+        self.walkers[0].course = Course::new(settings);
     }
 
     pub(crate) fn restart(&mut self, who: usize) {
@@ -153,7 +198,7 @@ impl Simulation {
         self.steps = 0;
         while self.act() {
             self.steps += 1;
-            if self.steps > LOOP {
+            if self.steps > self.steps_at_once {
                 self.laws.broken("no loop", "the course goes on and on at one moment");
                 return;
             }
@@ -230,17 +275,19 @@ impl Simulation {
     }
 
     fn hear_sighting(&mut self, who: usize) {
-        let Some((key, value)) = self.walkers[who].sightings.pop_front() else { return };
-        let skipped = self.walkers[who].sightings.iter().any(|(later, _)| *later == key) && self.chance(30);
-        if skipped {
-            return;
+        let Some(shown) = self.walkers[who].sightings.pop_front() else { return };
+        if let Some(key) = shown.key() {
+            // A watch may leave out what is older than what it shows next, and show something twice.
+            let later = self.walkers[who].sightings.iter().any(|later| later.key() == Some(key));
+            if later && self.chance(30) {
+                return;
+            }
+            if self.chance(10) {
+                let place = self.pick(self.walkers[who].sightings.len() + 1);
+                self.walkers[who].sightings.insert(place, shown.clone());
+            }
         }
-        if self.chance(10) {
-            let place = self.pick(self.walkers[who].sightings.len() + 1);
-            self.walkers[who].sightings.insert(place, (key.clone(), value.clone()));
-        }
-        let sighting = value.map_or(Sighting::Gone(key.clone()), |value| Sighting::Object(key, Box::new(value)));
-        self.step(who, Event::Sighting(sighting));
+        self.step(who, Event::Sighting(shown.sighting()));
     }
 
     fn carry_out(&mut self, who: usize) {
@@ -260,15 +307,10 @@ impl Simulation {
         let Issued { token, order } = issued;
         self.laws.before_effect(&self.world, &order);
         let answer = self.world.carry_out(&mut self.walkers[who].desk, &order, loss);
-        self.laws.after_effect(&self.world, &order, &answer);
-        if let Order::Watch(kinds) = &order {
-            self.walkers[who].watched = kinds.iter().map(lockmaster::name::GroupVersionKind::group_kind).collect();
-            let walker = &mut self.walkers[who];
-            walker.sightings.clear();
-            let seen = self.world.cluster.objects.iter().filter(|(_, body)| body.ours);
-            let seen = seen.filter(|(key, _)| walker.watched.contains(&key.group_kind()));
-            let listed: Vec<_> = seen.map(|(key, _)| (key.clone(), self.world.cluster.value(key))).collect();
-            walker.sightings.extend(listed);
+        let alone = self.walkers.len() == 1;
+        self.laws.after_effect(&self.world, &order, &answer, alone);
+        if let Order::Watch { kinds, anew } = &order {
+            self.watch(who, kinds, *anew);
         }
         self.spread();
         if matches!(fault, Some(Fault::Crash(_))) {
@@ -278,11 +320,48 @@ impl Simulation {
         }
     }
 
+    /// As the shared watches do: what is new for this walker is listed, and what is watched already only if asked anew.
+    fn watch(&mut self, who: usize, kinds: &BTreeSet<GroupVersionKind>, anew: bool) {
+        let walker = &mut self.walkers[who];
+        if anew {
+            walker.sightings.clear();
+            walker.watched.clear();
+        }
+        let fresh: Vec<_> = kinds.iter().filter(|kind| !walker.watched.contains(&kind.group_kind())).cloned().collect();
+        walker.watched = kinds.iter().map(GroupVersionKind::group_kind).collect();
+        walker.kinds.clone_from(kinds);
+        for kind in fresh {
+            self.list(who, kind);
+        }
+    }
+
+    fn list(&mut self, who: usize, kind: GroupVersionKind) {
+        let walker = &mut self.walkers[who];
+        walker.sightings.push_back(Shown::Listing(kind.clone()));
+        let seen =
+            self.world.cluster.objects.iter().filter(|(key, body)| body.ours && key.group_kind() == kind.group_kind());
+        for (key, _) in seen {
+            let value = self.world.cluster.value(key).expect("because it is there");
+            walker.sightings.push_back(Shown::Object(key.clone(), value));
+        }
+        walker.sightings.push_back(Shown::Listed(kind));
+    }
+
+    /// What is on its way to a watch is lost, and everything is listed again.
+    pub(crate) fn relist(&mut self, who: usize) {
+        self.walkers[who].sightings.clear();
+        for kind in self.walkers[who].kinds.clone() {
+            self.list(who, kind);
+        }
+    }
+
     /// Tells every watch what changed.
     pub(crate) fn spread(&mut self) {
-        for (key, value) in self.world.cluster.take_changes() {
-            for walker in self.walkers.iter_mut().filter(|walker| walker.watched.contains(&key.group_kind())) {
-                walker.sightings.push_back((key.clone(), value.clone()));
+        for shown in self.world.cluster.take_changes() {
+            let kind = shown.key().map(ObjectKey::group_kind);
+            let watches = |walker: &&mut Walker| kind.as_ref().is_some_and(|kind| walker.watched.contains(kind));
+            for walker in self.walkers.iter_mut().filter(watches) {
+                walker.sightings.push_back(shown.clone());
             }
         }
     }

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockmaster::course::{
-    Answer, Appended, Applied, Deleted, InventoryWritten, Judged, Known, Order, Settings, Verdict,
+    Answer, Appended, Applied, Deleted, Glance, InventoryWritten, Judged, Known, News, Order, Settings, Verdict,
 };
 use lockmaster::deploylog::{self, LogName, Proposal, Recalled, Replay, Stored};
 use lockmaster::manifest::ManifestSet;
-use lockmaster::name::{Code, CommitId, Digest, Reason};
-use lockmaster::plan::{Adopt, Inventory, Live, Policy};
+use lockmaster::name::{Code, CommitId, Digest, ObjectKey, Reason};
+use lockmaster::plan::drift::HashKey;
+use lockmaster::plan::{Adopt, Inventory, Live, OnDrift, Policy};
 use lockmaster::signature::AgentKey;
 use serde_json::Value;
 
 use super::cluster::{Cluster, SET_ID, later};
 use super::forge::Forge;
+use super::judging::fence;
 
 /// Seconds from the opening until what has not settled fails.
 pub(crate) const DEADLINE: u64 = 300;
@@ -67,10 +69,12 @@ pub(crate) struct World {
     pub(crate) swallows: bool,
     pub(crate) flaw: Option<Flaw>,
     key: AgentKey,
+    /// What people were told, and when.
+    pub(crate) told: Vec<(Timestamp, News)>,
 }
 
 pub(crate) fn policy() -> Policy {
-    Policy { adopt: Adopt::Identical, prune_share: 0.5, set_id: SET_ID.to_owned() }
+    Policy { adopt: Adopt::Identical, on_drift: OnDrift::Heal, prune_share: 0.5, set_id: SET_ID.to_owned() }
 }
 
 pub(crate) fn settings() -> Settings {
@@ -79,6 +83,8 @@ pub(crate) fn settings() -> Settings {
         deadline: Duration::from_secs(DEADLINE),
         keep: 3,
         policy: policy(),
+        fence: fence(),
+        hash_key: HashKey::new([7; 32]),
         files: BTreeMap::from([("signers".to_owned(), b"lena".to_vec())]),
         introduction: Vec::new(),
     }
@@ -112,6 +118,7 @@ impl World {
             swallows: false,
             flaw: None,
             key,
+            told: Vec::new(),
         }
     }
 
@@ -166,8 +173,11 @@ impl World {
                 Answer::Deleted(deleted.filter(|_| loss == Loss::Nothing).unwrap_or(Deleted::Retry(lost())))
             }
             Order::Confirm(keys) => {
-                let live = |key: &_| self.cluster.value(key).map_or(Live::Absent, Live::Present);
-                let read = keys.keys().map(|key| (key.clone(), live(key))).collect();
+                let glance = |key: &ObjectKey| {
+                    let live = self.cluster.value(key).map_or(Live::Absent, Live::Present);
+                    Glance::of(key.clone(), &live, self.now)
+                };
+                let read = keys.keys().map(glance).collect();
                 Answer::Confirmed(if loss == Loss::Nothing { Ok(read) } else { Err(lost()) })
             }
             Order::Collect(keep) => {
@@ -176,7 +186,15 @@ impl World {
                     .retain(|release, (_, stored)| keep.contains(release) || later(*stored, COLLECT_AFTER) > now);
                 Answer::Done
             }
-            Order::Watch(_) => Answer::Done,
+            Order::Look { key, .. } => {
+                let live = self.cluster.value(key).map_or(Live::Absent, Live::Present);
+                Answer::Looked(if loss == Loss::Nothing { Ok(live) } else { Err(lost()) })
+            }
+            Order::Watch { .. } => Answer::Done,
+            Order::Tell(news) => {
+                self.told.push((self.now, (**news).clone()));
+                Answer::Done
+            }
         }
     }
 

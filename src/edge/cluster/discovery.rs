@@ -17,6 +17,7 @@ use super::answer::Meaning;
 use super::{Cluster, ClusterError, READ_LIMIT};
 use crate::manifest::{Scope, Scopes};
 use crate::name::{GroupKind, GroupVersionKind, ObjectKey};
+use crate::plan::drift::View;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                           application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
@@ -29,6 +30,8 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Resource {
     pub(super) plural: String,
     pub(super) scope: Scope,
+    /// It has a status, by the subresource.
+    pub(super) has_status: bool,
 }
 
 /// What was discovered last.
@@ -156,6 +159,15 @@ impl Resource {
         }
     }
 
+    /// How objects of the kind are watched and listed. Metadata is enough where there is no status to judge: our fields are
+    /// in `managedFields`. Of a Secret nothing else is asked for, so that no value crosses the wire without need. Older
+    /// custom resources have a status without the subresource; they are shown whole.
+    pub(super) fn view(&self, kind: &GroupVersionKind) -> View {
+        let built_in = !kind.group.contains('.') || kind.group.ends_with(".k8s.io");
+        let secret = kind.group.is_empty() && kind.kind == "Secret";
+        if secret || built_in && !self.has_status { View::Metadata } else { View::Whole }
+    }
+
     /// The path of an object.
     pub(super) fn object(&self, kind: &GroupVersionKind, key: &ObjectKey) -> String {
         format!("{}/{}", self.collection(kind, key.namespace.as_deref()), segment(&key.name))
@@ -200,7 +212,9 @@ fn read_version(known: &mut Known, group: &str, version: &Value) {
         let scope = if resource["scope"] == "Namespaced" { Scope::Namespaced } else { Scope::Cluster };
         let GroupKind { group, kind } = GroupKind::new(group, kind);
         let kind = GroupVersionKind { group, version: number.to_owned(), kind };
-        known.kinds.insert(kind, Resource { plural: plural.to_owned(), scope });
+        let parts = resource["subresources"].as_array().into_iter().flatten();
+        let has_status = parts.into_iter().any(|part| part["subresource"] == "status");
+        known.kinds.insert(kind, Resource { plural: plural.to_owned(), scope, has_status });
     }
 }
 
@@ -227,7 +241,7 @@ mod tests {
     #[test]
     fn a_stale_group_is_known_to_be_unknown() {
         let known = read_groups([group("good.example", "Current"), group("dead.example", "Stale")].iter());
-        let resource = Resource { plural: "things".to_owned(), scope: Scope::Namespaced };
+        let resource = Resource { plural: "things".to_owned(), scope: Scope::Namespaced, has_status: false };
         assert_eq!(known.kinds, BTreeMap::from([(thing("good.example"), resource)]));
         assert_eq!(known.stale, BTreeSet::from(["dead.example".to_owned()]));
         assert_eq!(known.groups, BTreeSet::from(["dead.example".to_owned(), "good.example".to_owned()]));
@@ -235,8 +249,8 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_api() {
-        let namespaced = Resource { plural: "things".to_owned(), scope: Scope::Namespaced };
-        let cluster = Resource { plural: "things".to_owned(), scope: Scope::Cluster };
+        let namespaced = Resource { plural: "things".to_owned(), scope: Scope::Namespaced, has_status: false };
+        let cluster = Resource { plural: "things".to_owned(), scope: Scope::Cluster, has_status: false };
         let key = |namespace: Option<&str>, name: &str| ObjectKey {
             group: String::new(),
             kind: "Thing".to_owned(),

@@ -3,20 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use http::Request;
+use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use super::answer::Meaning;
+use super::answer::{Answer, Meaning};
 use super::discovery::Resource;
-use super::{Cluster, ClusterError};
+use super::{Cluster, ClusterError, READ_LIMIT};
 use crate::name::{GroupVersionKind, ObjectKey};
 use crate::plan::Live;
+use crate::plan::drift::View;
 
 /// Requests at once.
 const IN_FLIGHT: usize = 16;
 /// More objects than this of one kind and namespace are read by one list.
 const LIST_FROM: usize = 8;
 /// Objects a page of a list.
-const PAGE: usize = 500;
+const PAGE: usize = 100;
 /// How often a list is begun anew when its continue token expires.
 const LIST_ATTEMPTS: usize = 3;
 
@@ -37,8 +40,30 @@ impl Cluster {
         &self,
         keys: &BTreeMap<ObjectKey, GroupVersionKind>,
     ) -> Result<BTreeMap<ObjectKey, Live>, ClusterError> {
-        let batches = stream::iter(batches(keys)).map(|batch| self.read_batch(batch));
-        let read: Vec<Vec<(ObjectKey, Live)>> = batches.buffer_unordered(IN_FLIGHT).try_collect().await?;
+        let whole = |key: &ObjectKey, live| (key.clone(), live);
+        Ok(self.read_through(keys, View::Whole, &whole).await?.into_iter().collect())
+    }
+
+    /// Looks at objects without keeping them: each asked key once. Of kinds without a status only the metadata is read.
+    ///
+    /// # Errors
+    /// As [`Cluster::read`].
+    pub async fn glance<T: Send>(
+        &self,
+        keys: &BTreeMap<ObjectKey, GroupVersionKind>,
+        look: impl Fn(&ObjectKey, Live) -> T + Sync,
+    ) -> Result<Vec<T>, ClusterError> {
+        self.read_through(keys, View::Metadata, &look).await
+    }
+
+    async fn read_through<T: Send>(
+        &self,
+        keys: &BTreeMap<ObjectKey, GroupVersionKind>,
+        least: View,
+        look: &(impl Fn(&ObjectKey, Live) -> T + Sync),
+    ) -> Result<Vec<T>, ClusterError> {
+        let batches = stream::iter(batches(keys)).map(|batch| self.read_batch(batch, least, look));
+        let read: Vec<Vec<T>> = batches.buffer_unordered(IN_FLIGHT).try_collect().await?;
         Ok(read.into_iter().flatten().collect())
     }
 
@@ -61,22 +86,27 @@ impl Cluster {
         Ok(standing.collect())
     }
 
-    async fn read_batch(&self, batch: Batch) -> Result<Vec<(ObjectKey, Live)>, ClusterError> {
+    async fn read_batch<T>(
+        &self,
+        batch: Batch,
+        least: View,
+        look: &(impl Fn(&ObjectKey, Live) -> T + Sync),
+    ) -> Result<Vec<T>, ClusterError> {
         let resource = match self.resolve(&batch.kind).await {
             Ok(resource) => resource,
             Err(ClusterError::KindNotFound(kind)) => {
                 self.confirm_unserved(&kind).await?;
-                return Ok(batch.keys.into_iter().map(|key| (key, Live::Absent)).collect());
+                return Ok(batch.keys.iter().map(|key| look(key, Live::Absent)).collect());
             }
             Err(error) => return Err(error),
         };
+        let view = if least == View::Whole { View::Whole } else { resource.view(&batch.kind) };
         if batch.keys.len() > LIST_FROM {
-            return self.list(&resource, batch).await;
+            return self.list(&resource, &batch, view, look).await;
         }
         let mut read = Vec::with_capacity(batch.keys.len());
-        for key in batch.keys {
-            let live = self.read_one(&resource, &batch.kind, &key).await?;
-            read.push((key, live));
+        for key in &batch.keys {
+            read.push(look(key, self.read_one(&resource, &batch.kind, key, view).await?));
         }
         Ok(read)
     }
@@ -86,9 +116,13 @@ impl Cluster {
         resource: &Resource,
         kind: &GroupVersionKind,
         key: &ObjectKey,
+        view: View,
     ) -> Result<Live, ClusterError> {
         let what = format!("`{key}`");
-        let answer = self.get(&resource.object(kind, key), &what).await?;
+        let mut answer = self.get_view(&resource.object(kind, key), view, "PartialObjectMetadata", &what).await?;
+        if view == View::Metadata && answer.is_success() && answer.body["kind"] == "PartialObjectMetadata" {
+            name_kind(&mut answer.body, kind);
+        }
         match answer.meaning() {
             // The content counts, not the status alone: a portal answers 200 to everything.
             Meaning::Success if names(&answer.body, kind, key) => Ok(Live::Present(answer.body)),
@@ -101,39 +135,56 @@ impl Cluster {
         }
     }
 
-    /// Reads a whole list; pages of a list that broke off are dropped.
-    async fn list(&self, resource: &Resource, batch: Batch) -> Result<Vec<(ObjectKey, Live)>, ClusterError> {
-        let what = format!("the list of `{}`", resource.plural);
-        let path = resource.collection(&batch.kind, batch.namespace.as_deref());
-        let mut listed = None;
-        for _ in 0..LIST_ATTEMPTS {
-            listed = self.list_once(&path, &batch, &what).await?;
-            if listed.is_some() {
-                break;
+    async fn get_view(&self, path: &str, view: View, form: &str, what: &str) -> Result<Answer, ClusterError> {
+        let request = match view {
+            View::Whole => Request::get(path),
+            View::Metadata => {
+                let form = format!("application/json;as={form};g=meta.k8s.io;v=v1,application/json");
+                Request::get(path).header(ACCEPT, form)
             }
-        }
-        let expired = || ClusterError::Unreachable { what, cause: "the list expired while it was read".to_owned() };
-        let mut found = listed.ok_or_else(expired)?;
-        let live = |key: ObjectKey| {
-            let live = found.remove(&key.name).map_or(Live::Absent, Live::Present);
-            (key, live)
         };
-        Ok(batch.keys.into_iter().map(live).collect())
+        self.send(request, Vec::new(), READ_LIMIT, what).await
     }
 
-    /// The asked objects of a list by name; `None` if it expired while it was read.
-    async fn list_once(
+    /// Reads a whole list; pages of a list that broke off are dropped.
+    async fn list<T>(
+        &self,
+        resource: &Resource,
+        batch: &Batch,
+        view: View,
+        look: &(impl Fn(&ObjectKey, Live) -> T + Sync),
+    ) -> Result<Vec<T>, ClusterError> {
+        let what = format!("the list of `{}`", resource.plural);
+        let path = resource.collection(&batch.kind, batch.namespace.as_deref());
+        for _ in 0..LIST_ATTEMPTS {
+            if let Some(mut found) = self.list_once(&path, batch, view, look, &what).await? {
+                let absent = |key: &ObjectKey| look(key, Live::Absent);
+                return Ok(batch
+                    .keys
+                    .iter()
+                    .map(|key| found.remove(&key.name).unwrap_or_else(|| absent(key)))
+                    .collect());
+            }
+        }
+        Err(ClusterError::Unreachable { what, cause: "the list expired while it was read".to_owned() })
+    }
+
+    /// What is found of the asked objects of a list, by name; `None` if it expired while it was read.
+    async fn list_once<T>(
         &self,
         path: &str,
         batch: &Batch,
+        view: View,
+        look: &(impl Fn(&ObjectKey, Live) -> T + Sync),
         what: &str,
-    ) -> Result<Option<BTreeMap<String, Value>>, ClusterError> {
-        let asked: BTreeSet<&str> = batch.keys.iter().map(|key| key.name.as_str()).collect();
+    ) -> Result<Option<BTreeMap<String, T>>, ClusterError> {
+        let asked: BTreeMap<&str, &ObjectKey> = batch.keys.iter().map(|key| (key.name.as_str(), key)).collect();
         let mut found = BTreeMap::new();
         let mut token = String::new();
         loop {
             let next = if token.is_empty() { String::new() } else { format!("&continue={token}") };
-            let mut answer = self.get(&format!("{path}?limit={PAGE}{next}"), what).await?;
+            let path = format!("{path}?limit={PAGE}{next}");
+            let mut answer = self.get_view(&path, view, "PartialObjectMetadataList", what).await?;
             if answer.meaning() == Meaning::Expired {
                 return Ok(None);
             }
@@ -143,10 +194,10 @@ impl Cluster {
             let Some(Value::Array(items)) = items else { return Err(answer.error(what)) };
             for mut item in items {
                 let Some(name) = item.pointer("/metadata/name").and_then(Value::as_str) else { continue };
-                if asked.contains(name) {
+                if let Some(key) = asked.get(name) {
                     let name = name.to_owned();
                     name_kind(&mut item, &batch.kind);
-                    found.insert(name, item);
+                    found.insert(name, look(key, Live::Present(item)));
                 }
             }
             token = answer.body.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();

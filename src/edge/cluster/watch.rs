@@ -1,13 +1,12 @@
 //! What happens to the objects of a set, without asking again and again.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures::stream::{BoxStream, SelectAll};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, ApiResource};
+use kube::api::{Api, ApiResource, ListParams};
 use kube::core::DynamicResourceScope;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::{Deserialize, Deserializer};
@@ -18,156 +17,202 @@ use super::discovery::Resource;
 use super::read::name_kind;
 use super::{Cluster, ClusterError};
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::PART_OF;
+use crate::plan::drift::View;
 
 /// How long to wait before a kind that is not served is looked for again: doubled from the first to the last.
 const UNSERVED_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
 
-/// What a watch saw.
+/// Objects a page of a list: a page of large ones stays below 10 MiB as values.
+const PAGE: u32 = 100;
+
+/// What a watch saw of a kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
-    /// An object is there, or changed. Of a Secret the metadata alone.
-    Object(ObjectKey, Value),
-    /// An object is gone, or no longer carries the label: the selector cannot tell which.
-    Gone(ObjectKey),
-    /// Everything of the kind that is there was seen.
-    Synced(GroupVersionKind),
-    /// The kind cannot be watched now; it is tried again.
-    Failed(GroupVersionKind, Reason),
+    /// Everything that is there will be shown, because a list is read.
+    Listing,
+    /// An object is there, or changed.
+    Object {
+        /// Which.
+        key: ObjectKey,
+        /// How much of it is shown.
+        view: View,
+        /// The object, or its metadata.
+        value: Value,
+    },
+    /// An object is gone, or no longer carries the label: the selector cannot tell which. It is shown as it was before.
+    Gone {
+        /// Which.
+        key: ObjectKey,
+        /// Its metadata; the resource version is that of its going.
+        metadata: Value,
+    },
+    /// Everything that is there was shown.
+    Listed,
+    /// The kind cannot be watched or listed now; a watch is tried again by itself.
+    Failed(Reason),
 }
 
 impl Cluster {
-    /// Watches the objects of a set, one watch for each kind. It never ends by itself.
-    pub fn watch(&self, kinds: BTreeSet<GroupVersionKind>, set_id: &str) -> impl Stream<Item = Seen> + Send + use<> {
-        let selector = format!("{PART_OF}={set_id}");
-        let watches = kinds.into_iter().map(|kind| self.clone().watch_kind(kind, selector.clone()));
-        let watches: SelectAll<BoxStream<'static, Seen>> = stream::select_all(watches);
-        // Without a kind there is nothing to see, but that is no end.
-        watches.chain(stream::pending())
-    }
-
-    fn watch_kind(self, kind: GroupVersionKind, selector: String) -> BoxStream<'static, Seen> {
-        let search = stream::unfold(Search::Now, move |search| {
-            let (cluster, kind, selector) = (self.clone(), kind.clone(), selector.clone());
-            async move { search.step(&cluster, kind, &selector).await }
+    /// Watches the objects of one kind that a label selector takes. It never ends by itself.
+    pub fn watch(&self, kind: &GroupVersionKind, selector: &str) -> impl Stream<Item = Seen> + Send + use<> {
+        let (cluster, kind, selector) = (self.clone(), kind.clone(), selector.to_owned());
+        let search = stream::unfold(Duration::ZERO, move |wait| {
+            let (cluster, kind, selector) = (cluster.clone(), kind.clone(), selector.clone());
+            async move { Some(search(&cluster, &kind, &selector, wait).await) }
         });
-        search.flatten().boxed()
+        search.flatten()
+    }
+
+    /// Lists the objects of one kind that a label selector takes, as [`Cluster::watch`] shows them at its beginning; then it
+    /// ends, also after [`Seen::Failed`].
+    pub fn list_seen(&self, kind: &GroupVersionKind, selector: &str) -> impl Stream<Item = Seen> + Send + use<> {
+        let (cluster, kind, selector) = (self.clone(), kind.clone(), selector.to_owned());
+        let listed = async move {
+            match cluster.resolve(&kind).await {
+                Ok(resource) => cluster.list_served(&kind, &resource, &selector),
+                Err(error) => stream::iter([Seen::Failed(error.reason())]).boxed(),
+            }
+        };
+        stream::once(listed).flatten()
     }
 }
 
-/// Looking for a kind until it is served.
-enum Search {
-    Now,
-    After(Duration),
-    Done,
-}
-
-impl Search {
-    /// One look: a failure to tell, or the watch. A kind that discovery cannot find yet may come with its CRD.
-    async fn step(
-        self,
-        cluster: &Cluster,
-        kind: GroupVersionKind,
-        selector: &str,
-    ) -> Option<(BoxStream<'static, Seen>, Search)> {
-        let wait = match self {
-            Search::Now => Duration::ZERO,
-            Search::After(wait) => wait,
-            Search::Done => return None,
-        };
-        tokio::time::sleep(wait).await;
-        match cluster.resolve(&kind).await {
-            Ok(resource) => Some((cluster.watch_served(kind, &resource, selector), Search::Done)),
-            Err(error) => {
-                let [first, last] = UNSERVED_WAITS;
-                let next = Search::After((wait * 2).clamp(first, last));
-                Some((stream::iter([Seen::Failed(kind, error.reason())]).boxed(), next))
-            }
-        }
+/// One look for a kind, after a wait: a failure to tell, or the watch. A kind that discovery cannot find yet may come with
+/// its CRD, and one that is watched may go with it: then the watch ends, and the kind is looked for again.
+async fn search(
+    cluster: &Cluster,
+    kind: &GroupVersionKind,
+    selector: &str,
+    wait: Duration,
+) -> (BoxStream<'static, Seen>, Duration) {
+    tokio::time::sleep(wait).await;
+    let [first, last] = UNSERVED_WAITS;
+    match cluster.resolve(kind).await {
+        Ok(resource) => (cluster.watch_served(kind, &resource, selector), first),
+        Err(error) => (stream::iter([Seen::Failed(error.reason())]).boxed(), (wait * 2).clamp(first, last)),
     }
 }
 
 impl Cluster {
-    fn watch_served(&self, kind: GroupVersionKind, resource: &Resource, selector: &str) -> BoxStream<'static, Seen> {
-        let served = ApiResource {
-            group: kind.group.clone(),
-            version: kind.version.clone(),
-            api_version: kind.api_version(),
-            kind: kind.kind.clone(),
-            plural: resource.plural.clone(),
-        };
-        let config = watcher::Config::default().labels(selector);
-        if kind.group.is_empty() && kind.kind == "Secret" {
-            let api = Api::<Row<METADATA_ONLY>>::all_with(self.client(), &served);
-            follow(kind, watcher(api, config).default_backoff())
-        } else {
-            let api = Api::<Row<WHOLE>>::all_with(self.client(), &served);
-            follow(kind, watcher(api, config).default_backoff())
+    fn watch_served(&self, kind: &GroupVersionKind, resource: &Resource, selector: &str) -> BoxStream<'static, Seen> {
+        let config = watcher::Config::default().labels(selector).page_size(PAGE);
+        let served = served(kind, resource);
+        match resource.view(kind) {
+            View::Metadata => {
+                let api = Api::<Row<METADATA_ONLY>>::all_with(self.client(), &served);
+                self.follow(kind, watcher(api, config).default_backoff())
+            }
+            View::Whole => {
+                let api = Api::<Row<WHOLE>>::all_with(self.client(), &served);
+                self.follow(kind, watcher(api, config).default_backoff())
+            }
+        }
+    }
+
+    fn follow<const METADATA: bool>(
+        &self,
+        kind: &GroupVersionKind,
+        events: impl Stream<Item = watcher::Result<watcher::Event<Row<METADATA>>>> + Send + 'static,
+    ) -> BoxStream<'static, Seen> {
+        let shown = Shown { kind: kind.clone() };
+        let (cluster, kind) = (self.clone(), kind.clone());
+        let seen = events.map(move |event| shown.take(event));
+        let ended = stream::unfold(Some(seen.boxed()), move |seen| {
+            let (cluster, kind) = (cluster.clone(), kind.clone());
+            async move {
+                let mut seen = seen?;
+                let next = seen.next().await?;
+                let unserved = matches!(&next, Seen::Failed(reason) if reason.code == Code::KindNotFound);
+                if unserved {
+                    cluster.forget_kind(&kind).await;
+                }
+                Some((next, (!unserved).then_some(seen)))
+            }
+        });
+        ended.boxed()
+    }
+
+    fn list_served(&self, kind: &GroupVersionKind, resource: &Resource, selector: &str) -> BoxStream<'static, Seen> {
+        let served = served(kind, resource);
+        match resource.view(kind) {
+            View::Metadata => list(Api::<Row<METADATA_ONLY>>::all_with(self.client(), &served), kind, selector).boxed(),
+            View::Whole => list(Api::<Row<WHOLE>>::all_with(self.client(), &served), kind, selector).boxed(),
         }
     }
 }
 
-fn follow<const METADATA: bool>(
-    kind: GroupVersionKind,
-    events: impl Stream<Item = watcher::Result<watcher::Event<Row<METADATA>>>> + Send + 'static,
-) -> BoxStream<'static, Seen> {
-    let mut follower = Follower { kind, known: BTreeSet::new(), fresh: BTreeSet::new() };
-    events.map(move |event| stream::iter(follower.take(event))).flatten().boxed()
+/// Pages of a list, one after the other.
+fn list<const METADATA: bool>(
+    api: Api<Row<METADATA>>,
+    kind: &GroupVersionKind,
+    selector: &str,
+) -> impl Stream<Item = Seen> + Send + use<METADATA> {
+    let params = ListParams::default().labels(selector).limit(PAGE);
+    let shown = Shown { kind: kind.clone() };
+    let pages = stream::unfold(Some(params), move |params| {
+        let (api, shown) = (api.clone(), shown.clone());
+        async move {
+            let params = params?;
+            match api.list(&params).await {
+                Ok(page) => {
+                    let next = page.metadata.continue_.filter(|token| !token.is_empty());
+                    let seen: Vec<Seen> = page.items.into_iter().map(|row| shown.object(row)).collect();
+                    let end = next.is_none().then_some(Seen::Listed);
+                    let next = next.map(|token| params.continue_token(&token));
+                    Some((stream::iter(seen.into_iter().chain(end)), next))
+                }
+                Err(error) => {
+                    let failed = Seen::Failed(shown.reason(&watcher::Error::InitialListFailed(error)));
+                    Some((stream::iter(vec![failed].into_iter().chain(None)), None))
+                }
+            }
+        }
+    });
+    stream::iter([Seen::Listing]).chain(pages.flatten())
 }
 
-/// The namespace and the name of an object of one kind.
-type Place = (Option<Box<str>>, Box<str>);
-
-/// Turns the events of one kind into what was seen; after a list was read anew, what is missing in it is gone.
-struct Follower {
-    kind: GroupVersionKind,
-    known: BTreeSet<Place>,
-    fresh: BTreeSet<Place>,
+fn served(kind: &GroupVersionKind, resource: &Resource) -> ApiResource {
+    ApiResource {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        api_version: kind.api_version(),
+        kind: kind.kind.clone(),
+        plural: resource.plural.clone(),
+    }
 }
 
-impl Follower {
-    fn take<const METADATA: bool>(&mut self, event: watcher::Result<watcher::Event<Row<METADATA>>>) -> Vec<Seen> {
+/// Turns what the client library says of one kind into what was seen.
+#[derive(Clone)]
+struct Shown {
+    kind: GroupVersionKind,
+}
+
+impl Shown {
+    fn take<const METADATA: bool>(&self, event: watcher::Result<watcher::Event<Row<METADATA>>>) -> Seen {
         match event {
-            Ok(watcher::Event::Init) => {
-                self.fresh.clear();
-                Vec::new()
+            Ok(watcher::Event::Init) => Seen::Listing,
+            Ok(watcher::Event::InitApply(row) | watcher::Event::Apply(row)) => self.object(row),
+            Ok(watcher::Event::InitDone) => Seen::Listed,
+            Ok(watcher::Event::Delete(mut row)) => {
+                let metadata = row.value.get_mut("metadata").map(Value::take).unwrap_or_default();
+                Seen::Gone { key: self.key(&row.metadata), metadata }
             }
-            Ok(watcher::Event::InitApply(row)) => {
-                self.fresh.insert(row.place());
-                vec![self.object(row)]
-            }
-            Ok(watcher::Event::InitDone) => {
-                let fresh = std::mem::take(&mut self.fresh);
-                let known = std::mem::replace(&mut self.known, fresh);
-                let gone = known.difference(&self.known).map(|place| Seen::Gone(self.key(place)));
-                gone.chain([Seen::Synced(self.kind.clone())]).collect()
-            }
-            Ok(watcher::Event::Apply(row)) => {
-                self.known.insert(row.place());
-                vec![self.object(row)]
-            }
-            Ok(watcher::Event::Delete(row)) => {
-                let place = row.place();
-                self.known.remove(&place);
-                vec![Seen::Gone(self.key(&place))]
-            }
-            Err(error) => vec![Seen::Failed(self.kind.clone(), self.reason(&error))],
+            Err(error) => Seen::Failed(self.reason(&error)),
         }
     }
 
     fn object<const METADATA: bool>(&self, row: Row<METADATA>) -> Seen {
-        let key = self.key(&row.place());
-        let mut value = row.value;
+        let (key, mut value) = (self.key(&row.metadata), row.value);
         name_kind(&mut value, &self.kind);
-        Seen::Object(key, value)
+        Seen::Object { key, view: if METADATA { View::Metadata } else { View::Whole }, value }
     }
 
-    fn key(&self, (namespace, name): &Place) -> ObjectKey {
+    fn key(&self, metadata: &ObjectMeta) -> ObjectKey {
         ObjectKey {
             group: self.kind.group.clone(),
             kind: self.kind.kind.clone(),
-            namespace: namespace.as_deref().map(str::to_owned),
-            name: name.to_string(),
+            namespace: metadata.namespace.clone(),
+            name: metadata.name.clone().unwrap_or_default(),
         }
     }
 
@@ -201,17 +246,13 @@ struct Row<const METADATA: bool> {
     value: Value,
 }
 
-impl<const METADATA: bool> Row<METADATA> {
-    fn place(&self) -> Place {
-        let text = |value: &Option<String>| value.as_deref().map(Box::from);
-        (text(&self.metadata.namespace), text(&self.metadata.name).unwrap_or_default())
-    }
-}
-
 /// Which object, never what is in it.
 impl<const METADATA: bool> std::fmt::Debug for Row<METADATA> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Row").field("place", &self.place()).finish_non_exhaustive()
+        f.debug_struct("Row")
+            .field("namespace", &self.metadata.namespace)
+            .field("name", &self.metadata.name)
+            .finish_non_exhaustive()
     }
 }
 

@@ -94,6 +94,12 @@ impl Baseline {
         self.version
     }
 
+    /// Whether both say the same of our fields, whenever they were seen.
+    #[must_use]
+    pub fn agrees(&self, other: &Baseline) -> bool {
+        (self.entry, self.metadata, self.rest) == (other.entry, other.metadata, other.rest)
+    }
+
     /// Short text for the inventory.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -172,4 +178,18 @@ fn version(object: &Value) -> u64 {
 
 fn generation(object: &Value) -> Option<i64> {
     object.pointer("/metadata/generation").and_then(Value::as_i64)
+}
+
+impl serde::Serialize for Baseline {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_text())
+    }
+}
+
+/// Reads a baseline that may be missing, or be written by a later agent: then the object is looked at as if there were none.
+pub(super) fn deserialize_known<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Baseline>, D::Error> {
+    let text: Option<String> = serde::Deserialize::deserialize(deserializer)?;
+    Ok(text.as_deref().and_then(Baseline::from_text))
 }
