@@ -209,7 +209,10 @@ fn an_existing_object_is_taken_as_the_policy_says() {
     };
     let argo = with(
         &marks(json!({ "app.kubernetes.io/instance": "shop" }), json!({})),
-        json!({ "metadata": { "managedFields": [{ "manager": "argocd-controller", "operation": "Apply" }] } }),
+        json!({ "metadata": { "managedFields": [{
+            "manager": "argocd-controller", "operation": "Apply",
+            "fieldsV1": { "f:metadata": { "f:labels": { "f:app.kubernetes.io/instance": {} } } },
+        }] } }),
     );
     let helm = marks(json!({ "app.kubernetes.io/managed-by": "Helm" }), json!({ "meta.helm.sh/release-name": "shop" }));
     let (none, wait, owned) = (None, Some(Code::AdoptionNeeded), Some(Code::OwnedByOther));
@@ -224,6 +227,7 @@ fn an_existing_object_is_taken_as_the_policy_says() {
         ("argo id", marks(json!({}), json!({ "argocd.argoproj.io/tracking-id": "a:b" })), Adopt::Always, owned),
         ("helm", helm, Adopt::Always, owned),
         ("applyset", marks(json!({ PART_OF: "applyset-x-v1" }), json!({})), Adopt::Always, owned),
+        ("a parent", marks(json!({ "applyset.kubernetes.io/id": "applyset-x-v1" }), json!({})), Adopt::Identical, none),
         ("a mere label", marks(json!({ "app.kubernetes.io/instance": "shop" }), json!({})), Adopt::Identical, none),
     ];
     for (name, live, adopt, code) in table {

@@ -8,6 +8,7 @@ mod brought;
 mod checking;
 pub mod drift;
 mod fields;
+mod owners;
 mod prune;
 mod reporting;
 

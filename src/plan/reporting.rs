@@ -143,7 +143,7 @@ fn judge_ours(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict
 /// An object that is not ours is changed at least by our label. It is never deleted to be made again.
 fn judge_foreign(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict {
     let fields = would_change(manifest, live, ground);
-    let answer = match (admits(&manifest.key, live, &fields, ground), denied(&manifest.key, ground)) {
+    let answer = match (admits(manifest, live, &fields, ground), denied(&manifest.key, ground)) {
         (Err(reason), _) if reason.code == Code::OwnedByOther => Answer::Against(reason),
         (_, Answer::Against(reason)) | (Err(reason), _) => Answer::Against(reason),
         (Ok(()), Answer::Free | Answer::Adopted) => Answer::Adopted,

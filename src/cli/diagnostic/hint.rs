@@ -50,7 +50,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
     of_history(code, place)
         .or_else(|| of_signatures(code, reason, place))
         .or_else(|| of_sources(code))
-        .or_else(|| of_cluster(code, place))
+        .or_else(|| of_cluster(code, reason, place))
         .or_else(|| of_state(code, place))
         .or_else(|| of_config(code, reason))
 }
@@ -154,17 +154,23 @@ fn of_sources(code: Code) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn of_cluster(code: Code, place: &Place) -> Option<String> {
+fn of_cluster(code: Code, reason: &Reason, place: &Place) -> Option<String> {
     let (environment, namespace) = (place.environment(), place.namespace());
     Some(match code {
         Code::NamespaceNotFound => {
             format!("put a Namespace into the manifests, or create it: kubectl create namespace {namespace}")
         }
+        Code::AdoptionNeeded if reason.message.ends_with("`adopt: never` takes nothing") => format!(
+            "take it with `adopt: identical` or `adopt: always` in environment `{environment}`, or take it out of the \
+             manifests"
+        ),
         Code::AdoptionNeeded => format!(
             "see what would change: lockmaster plan {environment}; then take it with `adopt: always` in environment \
              `{environment}`, or make live and Git equal"
         ),
-        Code::OwnedByOther => "let the other owner go first: two tools on one object undo each other".to_owned(),
+        Code::OwnedByOther => {
+            "hand it over with the commands above, in this order; then it is taken as `adopt` says".to_owned()
+        }
         Code::PruneNeedsApproval => format!(
             "see what would go: lockmaster plan {environment}; then delete it by hand, or raise `prune.share` in \
              environment `{environment}`"

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{FieldChange, FieldOwner};
 use crate::name::ObjectKey;
-pub(super) use ownership::{Ownership, is_ours, owner};
+pub(super) use ownership::{Ownership, entries, is_ours, label_owned_by, owner};
 pub(super) use path::{Path, Step};
 
 /// What the server keeps about an object; none of it is anybody's wish.

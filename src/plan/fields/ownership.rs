@@ -23,9 +23,11 @@ pub(in super::super) struct Ownership<'a>(Vec<Share<'a>>);
 impl<'a> Ownership<'a> {
     /// Reads an object's `managedFields`; what is not readable owns nothing.
     pub(in super::super) fn of(object: &'a Value) -> Self {
-        let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-        let shares = entries.into_iter().flatten();
-        Ownership(shares.filter_map(|entry| Some(Share { entry, node: entry.get("fieldsV1")?.as_object()? })).collect())
+        Ownership(
+            entries(object)
+                .filter_map(|entry| Some(Share { entry, node: entry.get("fieldsV1")?.as_object()? }))
+                .collect(),
+        )
     }
 
     /// The ownership one step further in; `element` is the live value there.
@@ -80,6 +82,18 @@ pub(in super::super) fn owner(entry: &Value) -> FieldOwner {
         operation: word("operation").unwrap_or_default(),
         time: word("time"),
     }
+}
+
+/// Whether a manager whose name begins so owns a label of the object.
+pub(in super::super) fn label_owned_by(object: &Value, label: &str, manager: &str) -> bool {
+    let label = format!("f:{label}");
+    let owns = |entry: &Value| entry.pointer("/fieldsV1/f:metadata/f:labels").is_some_and(|l| l.get(&label).is_some());
+    entries(object).any(|entry| owner(entry).manager.starts_with(manager) && owns(entry))
+}
+
+/// The entries of an object's `managedFields`.
+pub(in super::super) fn entries(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten()
 }
 
 fn child<'a>(node: &'a Map<String, Value>, step: &Step, element: Option<&Value>) -> Option<&'a Map<String, Value>> {
