@@ -14,6 +14,7 @@ use crate::name::{Code, Digest, GroupKind, GroupVersionKind, ObjectKey, Reason, 
 mod canonical;
 mod packed;
 mod quantity;
+mod scaling;
 mod scope;
 mod set;
 mod shape;
@@ -177,6 +178,8 @@ pub struct Manifest {
     pub stage: Stage,
     /// Within the stage `workload`: lower waves first (`lockmaster.dev/wave`).
     pub wave: i32,
+    /// A scaler of the same release decides the number of its replicas, and the object does not say it.
+    pub scaled: bool,
     /// The object, canonical.
     pub value: Value,
     /// SHA-256 of its canonical JSON.
@@ -186,10 +189,11 @@ pub struct Manifest {
 /// Leaves out the value, which may be a Secret's.
 impl fmt::Debug for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Manifest { key, kind, stage, wave, value: _, digest } = self;
+        let Manifest { key, kind, stage, wave, scaled, value: _, digest } = self;
         let mut shown = f.debug_struct("Manifest");
         shown.field("key", &key.to_string()).field("apiVersion", &kind.api_version());
-        shown.field("stage", stage).field("wave", wave).field("digest", digest).finish_non_exhaustive()
+        shown.field("stage", stage).field("wave", wave).field("scaled", scaled).field("digest", digest);
+        shown.finish_non_exhaustive()
     }
 }
 

@@ -3,11 +3,11 @@
 //! A release stands for weeks and is needed one object at a time, when that object drifts. As values a few thousand
 //! objects take a hundred megabytes; packed they take less than their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::set::stored_lines;
-use super::{Manifest, ManifestSet, Stage, canonical_json};
+use super::{Manifest, ManifestSet, Stage, canonical_json, scaling};
 use crate::name::{GroupVersionKind, ObjectKey};
 
 /// Bytes of a block before it is compressed: large enough that similar objects share, small enough that reading one
@@ -27,6 +27,8 @@ pub struct Packed {
     kinds: Vec<GroupVersionKind>,
     groups: Vec<Group>,
     blocks: Vec<Block>,
+    /// What the scalers among the objects scale.
+    scaled: BTreeSet<ObjectKey>,
     /// The block that was read last: applies go in order.
     open: Option<(u32, Vec<u8>)>,
 }
@@ -125,7 +127,8 @@ impl Packed {
         }
         let (_, bytes) = self.open.as_ref()?;
         let line = bytes.get(usize::try_from(place.start).ok()?..usize::try_from(place.end).ok()?)?;
-        let (manifest, _) = stored_lines(line).ok()?.next()?.expect("because it was read before it was packed");
+        let (mut manifest, _) = stored_lines(line).ok()?.next()?.expect("because it was read before it was packed");
+        manifest.scaled = scaling::is_left_to(&self.scaled, &manifest);
         Some(manifest)
     }
 
@@ -153,6 +156,7 @@ impl Packing {
         if !self.block.is_empty() && self.block.len() + line.len() > BLOCK {
             self.close();
         }
+        self.packed.scaled.extend(scaling::target(manifest));
         let small = |number: usize| u32::try_from(number).expect("because limits keep releases below 4 GiB");
         let few = |number: usize| u16::try_from(number).expect("because limits keep kinds and waves below 65,536");
         let group = (manifest.stage, manifest.wave);

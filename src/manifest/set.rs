@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::canonical::canonicalise;
+use super::scaling;
 use super::shape::{Shaped, at_source, shape};
 use super::{Draft, Fence, Manifest, ManifestSet, Scope, Scopes, Source, Stage, canonical_json};
 use crate::name::{Code, Digest, GroupKind, GroupVersionKind, ObjectKey, Reason};
@@ -22,7 +23,8 @@ const OWN_GROUP: &str = "lockmaster.dev";
 const OWN_NAME: &str = "lockmaster";
 
 impl ManifestSet {
-    /// Makes the set of all drafts of a release: canonical form, namespaces, fence, uniqueness, order.
+    /// Makes the set of all drafts of a release: canonical form, namespaces, fence, uniqueness, order. What a scaler
+    /// decides is left out.
     ///
     /// # Errors
     /// Every reason against it, at most one per object: `invalid-object`, `duplicate-object`, `outside-namespace`,
@@ -52,7 +54,12 @@ impl ManifestSet {
                 Err(reason) => reasons.push(reason),
             }
         }
-        if reasons.is_empty() { Ok(Self::ordered(placed.into_values().map(|(m, _)| m))) } else { Err(reasons) }
+        if !reasons.is_empty() {
+            return Err(reasons);
+        }
+        let mut manifests: Vec<Manifest> = placed.into_values().map(|(manifest, _)| manifest).collect();
+        scaling::leave_counts(&mut manifests);
+        Ok(Self::ordered(manifests))
     }
 
     /// The manifests, in order.
@@ -89,13 +96,12 @@ impl ManifestSet {
     /// What is wrong with the bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let manifests = stored_lines(bytes)?.map(|stored| stored.map(|(manifest, _)| manifest));
-        let manifests: Vec<Manifest> = manifests.collect::<Result<_, _>>()?;
-        let set = Self::ordered(manifests.into_iter());
+        let set = Self::ordered(manifests.collect::<Result<_, _>>()?);
         if set.places.len() == set.manifests.len() { Ok(set) } else { Err("an object stands twice".to_owned()) }
     }
 
-    fn ordered(manifests: impl Iterator<Item = Manifest>) -> Self {
-        let mut manifests: Vec<Manifest> = manifests.collect();
+    fn ordered(mut manifests: Vec<Manifest>) -> Self {
+        scaling::mark(&mut manifests);
         manifests.sort_by(|a, b| order(a).cmp(&order(b)));
         let places = manifests.iter().enumerate().map(|(place, manifest)| (manifest.key.clone(), place)).collect();
         ManifestSet { manifests, places }
@@ -136,7 +142,7 @@ fn stored(line: &[u8]) -> Result<Manifest, String> {
     let shaped = shape(Draft { value, source }).map_err(|reason| reason.message)?;
     let key = shaped.key(shaped.namespace.clone());
     let Shaped { value, kind, stage, wave, .. } = shaped;
-    Ok(Manifest { key, kind, stage, wave, value: Value::Object(value), digest: Digest::of(line) })
+    Ok(Manifest { key, kind, stage, wave, scaled: false, value: Value::Object(value), digest: Digest::of(line) })
 }
 
 /// The numbers of a JSON text, as they are written, in order.
@@ -222,7 +228,8 @@ fn place(mut object: Shaped, fence: &Fence, scopes: &Scopes) -> Result<Manifest,
         return Err(object.reason(Code::InvalidObject, &found));
     }
     let key = object.key(object.namespace.clone());
-    Ok(Manifest { key, kind: object.kind, stage: object.stage, wave: object.wave, value, digest: Digest::of(&bytes) })
+    let Shaped { kind, stage, wave, .. } = object;
+    Ok(Manifest { key, kind, stage, wave, scaled: false, value, digest: Digest::of(&bytes) })
 }
 
 fn namespace(object: &Shaped, fence: &Fence) -> Result<String, Reason> {

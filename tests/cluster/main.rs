@@ -67,7 +67,7 @@ fn manifest(value: Value) -> Manifest {
     let (group, name) = (kind.group.clone(), text("/metadata/name").to_owned());
     let key = ObjectKey { group, kind: kind.kind.clone(), namespace, name };
     let digest = Digest::of(value.to_string().as_bytes());
-    Manifest { key, kind, stage: Stage::Workload, wave: 0, value, digest }
+    Manifest { key, kind, stage: Stage::Workload, wave: 0, scaled: false, value, digest }
 }
 
 fn config_map(namespace: &str, name: &str, value: &str) -> Manifest {
