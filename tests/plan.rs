@@ -242,6 +242,47 @@ fn an_existing_object_is_taken_as_the_policy_says() {
 }
 
 #[test]
+fn what_kubectl_said_and_the_manifest_does_not_is_a_change() {
+    let cart = map("cart", "1");
+    let said = with(&cart, json!({ "data": { "b": "1" } }));
+    let entry = json!({
+        "manager": "kubectl-client-side-apply", "operation": "Update", "apiVersion": "v1",
+        "fieldsV1": { "f:data": { ".": {}, "f:a": {}, "f:b": {}, "f:default": {} } },
+    });
+    let copy = json!({ "kubectl.kubernetes.io/last-applied-configuration": said.to_string() });
+    let known = json!({ "annotations": copy, "managedFields": [entry] });
+    let live = with(&said, json!({ "data": { "default": "1" }, "metadata": known }));
+    let would = with(&live, json!({ "metadata": { "labels": { PART_OF: SET } } }));
+    let world = |adopt: Adopt| World::new(&[]).live(live.clone()).would(would.clone()).adopt(adopt);
+    let paths = |report: &Report| report.changes[0].fields.iter().map(|f| f.path.clone()).collect::<Vec<_>>();
+    let report = world(Adopt::Identical).report(std::slice::from_ref(&cart));
+    assert_eq!(paths(&report), ["data.b", "metadata.labels"]);
+    assert_eq!(codes(&report.waits), [Code::AdoptionNeeded]);
+    let expected = "`shop ConfigMap/cart` exists and is not ours, last written by `kubectl-client-side-apply`, would change `data.b`";
+    assert_eq!(report.waits[0].message, expected);
+    let report = world(Adopt::Always).report(std::slice::from_ref(&cart));
+    assert_eq!((paths(&report).len(), report.adoptions.len(), report.waits), (2, 1, vec![]));
+    assert_eq!(world(Adopt::Identical).report(&[said]).waits, [], "equal to what kubectl said is identical");
+}
+
+#[test]
+fn a_scaler_that_comes_keeps_the_number() {
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "cart" });
+    let hpa = object("autoscaling/v2", "HorizontalPodAutoscaler/cart", json!({ "spec": { "scaleTargetRef": target } }));
+    let old = object("apps/v1", "Deployment/cart", json!({ "spec": { "paused": true, "replicas": 2 } }));
+    let new = object("apps/v1", "Deployment/cart", json!({ "spec": { "paused": false } }));
+    let live = ours(&with(&old, json!({ "spec": { "replicas": 4 } })));
+    let would = with(&live, json!({ "spec": { "paused": false, "replicas": 1 } }));
+    let world = World::new(&[old]).live(live).would(would).absent(&hpa);
+    let report = world.report(&[new.clone(), hpa]);
+    let change = report.changes.iter().find(|change| change.object == key(&new)).expect("because it changes");
+    let paths: Vec<&str> = change.fields.iter().map(|field| field.path.as_str()).collect();
+    assert_eq!(paths, ["spec.paused"]);
+    let report = world.report(&[new]);
+    assert_eq!(report.changes[0].fields.len(), 2, "without a scaler the number is reset, and that is told");
+}
+
+#[test]
 fn what_the_release_no_longer_names_goes_in_reverse_order() {
     let all = [
         object("v1", "PersistentVolumeClaim/cart", json!({})),

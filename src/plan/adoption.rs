@@ -27,13 +27,15 @@ pub(super) fn admits(
     if let Some(reason) = owned_by_other(manifest, live) {
         return Err(reason);
     }
-    let identical = changes.iter().all(|change| is_our_label(change, &ground.policy.set_id));
+    let changes: Vec<&FieldChange> =
+        changes.iter().filter(|change| !is_our_label(change, &ground.policy.set_id)).collect();
     match ground.policy.adopt {
         Adopt::Always => Ok(()),
-        Adopt::Identical if identical => Ok(()),
+        Adopt::Identical if changes.is_empty() => Ok(()),
         Adopt::Identical | Adopt::Never => {
             let key = &manifest.key;
-            let mut message = format!("`{key}` exists and is not ours{}, {}", last_writer(live), would_change(changes));
+            let mut message =
+                format!("`{key}` exists and is not ours{}, {}", last_writer(live), would_change(&changes));
             if ground.policy.adopt == Adopt::Never {
                 message.push_str("; `adopt: never` takes nothing");
             }
@@ -65,7 +67,7 @@ fn last_writer(live: &Value) -> String {
     newest.map_or(String::new(), |owner| format!(", last written by `{}`", owner.manager))
 }
 
-fn would_change(changes: &[FieldChange]) -> String {
+fn would_change(changes: &[&FieldChange]) -> String {
     if changes.is_empty() {
         return "nothing in it would change".to_owned();
     }

@@ -30,6 +30,9 @@ pub const PART_OF: &str = "applyset.kubernetes.io/part-of";
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "lockmaster";
 
+/// The field manager to which the number of replicas is handed off when a scaler takes over.
+pub const HANDOFF_MANAGER: &str = "lockmaster-handoff";
+
 /// One object that we created or took, and have not yet seen gone.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -350,6 +353,24 @@ pub fn prunable(
 #[must_use]
 pub fn field_changes(key: &ObjectKey, from: &Value, to: &Value) -> Vec<FieldChange> {
     fields::changes(key, from, to)
+}
+
+/// The `managedFields` that an object should have after an apply of ours was answered with it, so that nobody else is
+/// taken for the author of what Git says; `None` where they are as they should be.
+///
+/// At our first write the entries of former appliers (kubectl, and tools that handed the object over) are united with
+/// ours: the next apply then removes what they said and the manifest does not. Later only the entry goes that the server
+/// makes for an object whose `managedFields` were lost, and only where nobody else has one.
+#[must_use]
+pub fn folded(manifest: &Manifest, object: &Value, first: bool) -> Option<Value> {
+    fields::folded(manifest, object, first)
+}
+
+/// The number of replicas that has to be given to another field manager before a manifest that leaves it to a scaler is
+/// applied: else the server would reset it, because our entry still owns it. `None` where there is nothing to do.
+#[must_use]
+pub fn count_to_hand_off<'a>(manifest: &Manifest, object: &'a Value) -> Option<&'a Value> {
+    fields::count_to_hand_off(manifest, object)
 }
 
 /// Whether an object is as it was when the standing release was opened, so that nobody needs to read it: healing it is

@@ -125,7 +125,7 @@ fn judge(manifest: &Manifest, brought: &Brought, ground: &Ground<'_>) -> Verdict
 }
 
 fn judge_ours(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict {
-    let fields = would_change(manifest, live, ground);
+    let fields = fields::changes(&manifest.key, live, &would_be(manifest, live, ground));
     match denied(&manifest.key, ground) {
         Answer::Against(reason) if reason.code == Code::RecreateNeedsApproval && may_recreate(manifest, live) => {
             Verdict::of(ChangeAction::Recreate, fields, Answer::Free)
@@ -140,9 +140,11 @@ fn judge_ours(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict
     }
 }
 
-/// An object that is not ours is changed at least by our label. It is never deleted to be made again.
+/// An object that is not ours is changed at least by our label, and loses what its former appliers said and the manifest
+/// does not. It is never deleted to be made again.
 fn judge_foreign(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verdict {
-    let fields = would_change(manifest, live, ground);
+    let after = fields::without_leftovers(manifest, &would_be(manifest, live, ground));
+    let fields = fields::changes(&manifest.key, live, &after);
     let answer = match (admits(manifest, live, &fields, ground), denied(&manifest.key, ground)) {
         (Err(reason), _) if reason.code == Code::OwnedByOther => Answer::Against(reason),
         (_, Answer::Against(reason)) | (Err(reason), _) => Answer::Against(reason),
@@ -151,14 +153,20 @@ fn judge_foreign(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Verd
     Verdict::of(ChangeAction::Update, fields, answer)
 }
 
-/// The fields that change: by the dry run, or where there is none, by laying the manifest over the live object.
-fn would_change(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Vec<FieldChange> {
-    match ground.observed.dry_runs.get(&manifest.key) {
-        Some(DryRun::Would(would)) => fields::changes(&manifest.key, live, would),
-        Some(DryRun::Denied(_)) | None => {
-            fields::changes(&manifest.key, live, &fields::laid_over(live, &manifest.value))
-        }
+/// The object as it would be: by the dry run, or where there is none, with the manifest laid over the live object.
+///
+/// A dry run of a scaled object answers with the default number of replicas where our entry owns it still: the apply hands
+/// that field off first, so the live number stays.
+fn would_be(manifest: &Manifest, live: &Value, ground: &Ground<'_>) -> Value {
+    let mut would = match ground.observed.dry_runs.get(&manifest.key) {
+        Some(DryRun::Would(would)) => would.clone(),
+        Some(DryRun::Denied(_)) | None => fields::laid_over(live, &manifest.value),
+    };
+    let count = live.pointer("/spec/replicas").filter(|_| manifest.scaled);
+    if let (Some(count), Some(spec)) = (count, would.get_mut("spec").and_then(Value::as_object_mut)) {
+        spec.insert("replicas".to_owned(), count.clone());
     }
+    would
 }
 
 fn denied(key: &ObjectKey, ground: &Ground<'_>) -> Answer {

@@ -1,5 +1,7 @@
 //! The fields in which two states of one object differ.
 
+mod fold;
+mod owned;
 mod ownership;
 mod path;
 
@@ -9,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{FieldChange, FieldOwner};
 use crate::name::ObjectKey;
+pub(super) use fold::{count_to_hand_off, folded, without_leftovers};
 pub(super) use ownership::{Ownership, entries, is_ours, label_owned_by, owner};
 pub(super) use path::{Path, Step};
 
