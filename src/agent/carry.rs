@@ -172,7 +172,8 @@ impl Carrier {
             Ok(target) => target,
             Err(reason) => return course::Applied::Denied(reason),
         };
-        let applied = match target.cluster.apply(manifest, &self.set_id(), force).await {
+        let how = cluster::Writing { force, first: !force };
+        let applied = match target.cluster.apply(manifest, &self.set_id(), how).await {
             cluster::Applied::Done { object, .. } => return course::Applied::Done(Box::new(object)),
             cluster::Applied::Conflict(reason) => course::Applied::Conflict(reason),
             cluster::Applied::Denied(reason) => course::Applied::Denied(reason),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use control_plane::proxy::{Moment, Proxy, Reply, Verdict};
 use control_plane::{AGENT, ControlPlane, eventually};
 use futures::{Stream, StreamExt as _};
-use lockmaster::edge::cluster::{Access, Applied, Cluster, ClusterError, Deleted, Seen};
+use lockmaster::edge::cluster::{Access, Applied, Cluster, ClusterError, Deleted, Seen, Writing};
 use lockmaster::manifest::{Manifest, Scope, Stage};
 use lockmaster::name::{Code, Digest, GroupKind, GroupVersionKind, ObjectKey, Reason};
 use lockmaster::plan::{DryRun, Live, PART_OF};
@@ -90,7 +90,7 @@ fn deployment(namespace: &str, app: &str) -> Manifest {
 }
 
 fn apply(plane: &ControlPlane, cluster: &Cluster, manifest: &Manifest) -> Applied {
-    plane.block_on(cluster.apply(manifest, SET, true))
+    plane.block_on(cluster.apply(manifest, SET, Writing { force: true, first: false }))
 }
 
 fn done(applied: Applied) -> (String, Value) {
@@ -171,7 +171,10 @@ fn row_15_a_field_conflict_names_field_and_manager(plane: &'static ControlPlane)
     let ours = config_map(&namespace, "settings", "ours");
     done(apply(plane, &cluster, &ours));
     plane.patch(&format!("{}?fieldManager=by-hand", path(&ours)), &json!({"data": {"key": "theirs"}}));
-    let Applied::Conflict(reason) = plane.block_on(cluster.apply(&ours, SET, false)) else { panic!("a conflict") };
+    let Applied::Conflict(reason) = plane.block_on(cluster.apply(&ours, SET, Writing { force: false, first: false }))
+    else {
+        panic!("a conflict")
+    };
     assert_eq!((reason.code, reason.object.as_ref()), (Code::FieldConflict, Some(&ours.key)));
     for part in ["`data.key`", "by-hand"] {
         assert!(reason.message.contains(part), "`{part}` is in `{}`", reason.message);

@@ -34,9 +34,18 @@ pub enum Applied {
     },
 }
 
+/// How an object is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writing {
+    /// Take fields that others own with other values; without it that is a conflict.
+    pub force: bool,
+    /// No write of ours to this object was answered before: former appliers are folded.
+    pub first: bool,
+}
+
 /// What an apply is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     DryRun,
     Forced,
     Yielding,
@@ -73,15 +82,30 @@ impl Cluster {
     }
 
     /// Applies an object as field manager `lockmaster`, with the set's label.
-    pub async fn apply(&self, manifest: &Manifest, set_id: &str, force: bool) -> Applied {
-        let mode = if force { Mode::Forced } else { Mode::Yielding };
-        let what = format!("apply of `{}`", manifest.key);
-        match self.patch(manifest, set_id, mode, &what).await {
-            Ok(answer) => self.outcome(manifest, answer, &what).await,
-            Err(error) => {
-                Applied::Retry { reason: error.reason().at_object(manifest.key.clone()), after: error.retry_after() }
-            }
+    ///
+    /// One request, but for an object that others applied before (two more, see [`crate::plan::folded`]), and one that is scaled
+    /// (a read, and once a hand-off, see [`crate::plan::count_to_hand_off`]).
+    pub async fn apply(&self, manifest: &Manifest, set_id: &str, how: Writing) -> Applied {
+        self.apply_whole(manifest, set_id, how).await.unwrap_or_else(|error| Applied::Retry {
+            reason: error.reason().at_object(manifest.key.clone()),
+            after: error.retry_after(),
+        })
+    }
+
+    async fn apply_whole(&self, manifest: &Manifest, set_id: &str, how: Writing) -> Result<Applied, ClusterError> {
+        if let Some(stopped) = self.hand_off_count(manifest).await? {
+            return Ok(stopped);
         }
+        let mode = if how.force { Mode::Forced } else { Mode::Yielding };
+        let applied = self.write(manifest, set_id, mode).await?;
+        self.fold(manifest, set_id, how.first, applied).await
+    }
+
+    /// Applies once.
+    pub(super) async fn write(&self, manifest: &Manifest, set_id: &str, mode: Mode) -> Result<Applied, ClusterError> {
+        let what = format!("apply of `{}`", manifest.key);
+        let answer = self.patch(manifest, set_id, mode, &what).await?;
+        Ok(self.outcome(manifest, answer, &what).await)
     }
 
     /// Makes a namespace if there is none.
@@ -104,7 +128,8 @@ impl Cluster {
         }
     }
 
-    async fn outcome(&self, manifest: &Manifest, answer: Answer, what: &str) -> Applied {
+    /// What an answer to a write means.
+    pub(super) async fn outcome(&self, manifest: &Manifest, answer: Answer, what: &str) -> Applied {
         let key = &manifest.key;
         let denied = |code| Applied::Denied(refusal(code, key, "is refused", &answer));
         let retry = |code| Applied::Retry {
@@ -151,6 +176,19 @@ impl Cluster {
     }
 
     async fn patch(&self, manifest: &Manifest, set_id: &str, mode: Mode, what: &str) -> Result<Answer, ClusterError> {
+        let mut body = manifest.value.clone();
+        body["metadata"]["labels"][PART_OF] = json!(set_id);
+        self.server_side_apply(manifest, FIELD_MANAGER, mode, &body, what).await
+    }
+
+    pub(super) async fn server_side_apply(
+        &self,
+        manifest: &Manifest,
+        manager: &str,
+        mode: Mode,
+        body: &Value,
+        what: &str,
+    ) -> Result<Answer, ClusterError> {
         let resource = self.resolve(&manifest.kind).await?;
         let mode = match mode {
             Mode::DryRun => "&force=true&dryRun=All",
@@ -158,9 +196,7 @@ impl Cluster {
             Mode::Yielding => "&force=false",
         };
         let path = resource.object(&manifest.kind, &manifest.key);
-        let uri = format!("{path}?fieldManager={FIELD_MANAGER}&fieldValidation=Strict{mode}");
-        let mut body = manifest.value.clone();
-        body["metadata"]["labels"][PART_OF] = json!(set_id);
+        let uri = format!("{path}?fieldManager={manager}&fieldValidation=Strict{mode}");
         let request = Request::patch(uri).header("content-type", "application/apply-patch+yaml");
         self.send(request, body.to_string().into_bytes(), WRITE_LIMIT, what).await
     }

@@ -11,6 +11,7 @@ mod connect;
 mod delete;
 mod discovery;
 mod read;
+mod takeover;
 mod watch;
 
 use std::sync::{Arc, RwLock};
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use crate::name::{Code, GroupVersionKind, Reason};
 
-pub use apply::Applied;
+pub use apply::{Applied, Writing};
 pub use connect::Access;
 pub use delete::Deleted;
 pub use watch::Seen;

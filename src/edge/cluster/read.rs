@@ -111,7 +111,7 @@ impl Cluster {
         Ok(read)
     }
 
-    async fn read_one(
+    pub(super) async fn read_one(
         &self,
         resource: &Resource,
         kind: &GroupVersionKind,
