@@ -192,6 +192,10 @@ fn check_texts(metadata: &mut Map<String, Value>) -> Result<(), String> {
             Some(Value::Null) => {
                 metadata.remove(field);
             }
+            // The server stores none, and an apply that says none is in the way of whoever owns the field.
+            Some(Value::Object(members)) if members.is_empty() => {
+                metadata.remove(field);
+            }
             Some(Value::Object(members)) => {
                 if let Some((key, _)) = members.iter().find(|(_, value)| !value.is_string()) {
                     return Err(format!("has a value in `metadata.{field}` that is not text: `{key}`"));

@@ -154,7 +154,7 @@ fn row_53_refuses_an_empty_set() {
 
 #[test]
 fn the_canonical_form_is_what_the_server_stores() {
-    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, creationTimestamp: null}\n\
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s, creationTimestamp: null, labels: {}, annotations: {}}\n\
         data: {a: \"aGk\\n=\"}\nstringData: {b: hunter2}\nstatus: {}\n";
     let set = assemble(secret).expect("because the secret is good");
     let stored = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"},
