@@ -136,6 +136,8 @@ fn remainder(gone: Option<&Owned>, value: &Value) -> Option<Value> {
 /// What a value has under the name of a node; null is nothing.
 fn element<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
     let found = match name.strip_prefix("f:") {
+        // The server keeps the old name of this field equal to the new one, and brings back one from the other.
+        Some("serviceAccount") => value.get("serviceAccount").or_else(|| value.get("serviceAccountName"))?,
         Some(field) => value.get(field)?,
         None => value.as_array()?.iter().find(|item| is_element(item, name))?,
     };
