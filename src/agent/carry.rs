@@ -55,7 +55,9 @@ impl Carrier {
             Order::Append(proposal) => Answer::Appended(self.append(&proposal).await),
             Order::Recall => Answer::Recalled(self.recall().await.map(Box::new)),
             Order::WriteInventory(inventory) => Answer::Inventory(self.write_inventory(&inventory).await),
-            Order::Apply { manifest, force, first: _ } => Answer::Applied(self.apply(&manifest, force).await),
+            Order::Apply { manifest, force, first } => {
+                Answer::Applied(self.apply(&manifest, cluster::Writing { force, first }).await)
+            }
             Order::Look { key, kind } => Answer::Looked(self.look(key, kind).await),
             Order::Delete { key, member } => Answer::Deleted(self.delete(&key, &member).await),
             Order::Confirm(keys) => Answer::Confirmed(self.confirm(&keys).await),
@@ -167,12 +169,11 @@ impl Carrier {
         }
     }
 
-    async fn apply(&self, manifest: &crate::manifest::Manifest, force: bool) -> course::Applied {
+    async fn apply(&self, manifest: &crate::manifest::Manifest, how: cluster::Writing) -> course::Applied {
         let target = match self.target() {
             Ok(target) => target,
             Err(reason) => return course::Applied::Denied(reason),
         };
-        let how = cluster::Writing { force, first: !force };
         let applied = match target.cluster.apply(manifest, &self.set_id(), how).await {
             cluster::Applied::Done { object, .. } => return course::Applied::Done(Box::new(object)),
             cluster::Applied::Conflict(reason) => course::Applied::Conflict(reason),

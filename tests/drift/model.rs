@@ -222,5 +222,5 @@ pub(crate) fn manifest(value: Value) -> Manifest {
     let name = text("/metadata/name").to_owned();
     let key = ObjectKey { group: kind.group.clone(), kind: kind.kind.clone(), namespace, name };
     let digest = Digest::of(value.to_string().as_bytes());
-    Manifest { key, kind, stage: Stage::Workload, wave: 0, value, digest }
+    Manifest { key, kind, stage: Stage::Workload, wave: 0, scaled: false, value, digest }
 }

@@ -9,6 +9,7 @@ use super::apply::{Applied, Mode};
 use super::{Cluster, ClusterError, WRITE_LIMIT};
 use crate::manifest::Manifest;
 use crate::name::{Code, Reason};
+use crate::plan::drift::View;
 use crate::plan::{self, FIELD_MANAGER, HANDOFF_MANAGER, Live};
 
 /// How often something is judged again that changed between our look and our write.
@@ -79,7 +80,7 @@ impl Cluster {
 
     async fn look(&self, manifest: &Manifest) -> Result<Live, ClusterError> {
         let resource = self.resolve(&manifest.kind).await?;
-        self.read_one(&resource, &manifest.kind, &manifest.key).await
+        self.read_one(&resource, &manifest.kind, &manifest.key, View::Whole).await
     }
 
     /// Writes `managedFields`, if the object is still the one that was looked at.
