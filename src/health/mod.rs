@@ -38,6 +38,25 @@ pub enum Health {
     Unknown,
 }
 
+impl Health {
+    /// The whole list.
+    pub const ALL: [Health; 6] =
+        [Health::Healthy, Health::Progressing, Health::Suspended, Health::Missing, Health::Failed, Health::Unknown];
+
+    /// The word that people and scripts read.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Progressing => "progressing",
+            Health::Suspended => "suspended",
+            Health::Missing => "missing",
+            Health::Failed => "failed",
+            Health::Unknown => "unknown",
+        }
+    }
+}
+
 /// How an object is, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assessment {
