@@ -23,7 +23,6 @@ use crate::name::{Code, PipelineName};
 use series::{EnvironmentAnd, Series};
 
 pub use series::EnvironmentLabels;
-pub use text::CONTENT_TYPE;
 pub use words::{Applied, GitOperation, State, Step, Walked};
 
 /// The metrics. Clones share the same series.
@@ -72,7 +71,7 @@ impl Default for Exposition {
 }
 
 impl Exposition {
-    /// Everything as text of the type [`CONTENT_TYPE`].
+    /// Everything as Prometheus text, version 0.0.4.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

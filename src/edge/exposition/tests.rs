@@ -126,6 +126,7 @@ fn an_environment_is_in_one_state_and_of_one_health() {
 #[test]
 fn an_environment_counts_from_zero_on_and_one_that_went_keeps_only_what_was_counted() {
     let exposition = Exposition::default();
+    exposition.set_environment(&prod(), &facts());
     exposition.set_environment(&prod(), &EnvironmentFacts { sequence: None, ..facts() });
     let text = exposition.text();
     assert_eq!(samples(&text, "drift_healed_total"), [format!("drift_healed_total{{{E}}} 0")]);

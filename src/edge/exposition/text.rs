@@ -5,9 +5,6 @@
 
 use std::collections::BTreeSet;
 
-/// The content type of the text.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
 /// The same series in the older form.
 pub(super) fn from_open_metrics(text: &str) -> String {
     let counter = |line: &str| Some(line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?.to_owned());
