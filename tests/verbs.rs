@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         ("a_refusal_is_certain_whatever_else_cannot_be_checked", refusal_beats_failure),
         ("one_violated_log_hides_and_stops_no_other_environment", violated_log),
         ("a_second_agent_in_a_state_directory_is_refused", locked),
-        ("both_addresses_answer_healthz_and_sigterm_ends_with_0", healthz),
+        ("the_agent_answers_at_both_addresses_and_sigterm_ends_with_0", healthz),
         ("a_new_configuration_is_taken_and_a_broken_one_changes_nothing", configuration),
         ("sigterm_ends_the_write_in_flight_and_begins_no_other", sigterm_in_the_middle),
     ];
@@ -199,13 +199,15 @@ fn locked(plane: &'static ControlPlane) {
 fn healthz(plane: &'static ControlPlane) {
     let stage = shop(plane, "healthz");
     let agent = Agent::start(&stage, &[]);
-    for _ in 0..2 {
-        let address = agent.hears("listening")["address"].as_str().expect("because it is text").to_owned();
-        let mut stream = TcpStream::connect(&address).expect("because the agent listens");
-        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("because the agent reads");
+    for (serves, path, status) in [("probes", "/healthz", "200"), ("api", "/api/v1/pipelines", "401")] {
+        let listening = agent.hears("listening");
+        assert_eq!(listening["serves"], serves, "{listening}");
+        let mut stream = TcpStream::connect(listening["address"].as_str().expect("because it is text"));
+        let stream = stream.as_mut().expect("because the agent listens");
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).expect("because the agent reads");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("because the agent answers");
-        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status}")), "{answer}");
     }
     agent.terminate();
     assert_eq!(agent.ends(), Some(0));

@@ -29,9 +29,13 @@ impl Answer {
     /// # Errors
     /// Standard output does not take it.
     pub(super) fn print(&self, console: &Console) -> Result<Verdict, Failure> {
-        let document = Document::new(self.name, &self.body).of(&self.pipeline).from(self.source);
-        console.result(&document, || format!("{}\n", self.text.trim_end()))?;
+        console.result(&self.document(), || format!("{}\n", self.text.trim_end()))?;
         Ok(self.verdict)
+    }
+
+    /// The answer as a document.
+    pub(super) fn document(&self) -> Document<'_, Value> {
+        Document::new(self.name, &self.body).of(&self.pipeline).from(self.source)
     }
 }
 

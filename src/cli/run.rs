@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -16,12 +15,13 @@ use super::answer::Answer;
 use super::arguments::{self, Global, PublishTo};
 use super::configuration::Configuration;
 use super::diagnostic::{Failure, panicked_at};
-use super::{site, status};
+use super::{serving, site, status};
 use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
 use crate::course::Rest;
-use crate::edge::{clock, http, notify};
+use crate::edge::exposition::Exposition;
+use crate::edge::{clock, notify};
 use crate::name::{Code, EnvironmentName, Reason};
 
 /// How long nothing is shown: what is quick needs no progress.
@@ -65,11 +65,12 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
         return Ok(Ended::Stopped);
     };
     let (mut configuration, mut site) = opened?;
-    if !arguments.once {
-        for address in [arguments.listen, arguments.metrics_listen] {
-            serve(address, stop.clone()).await?;
-        }
-    }
+    let exposition = Exposition::default();
+    let (current, sites) = watch::channel(Arc::clone(&site));
+    let listening = match arguments.once {
+        true => None,
+        false => Some(serving::listen(arguments, &exposition, sites, &stop).await?),
+    };
     let rests = loop {
         let turn = stop.child_token();
         let agent = agent(Arc::clone(&site), global, arguments, turn.clone());
@@ -80,9 +81,13 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
                 turn.cancel();
                 agent.await?;
                 site = next;
+                current.send_replace(Arc::clone(&site));
             }
         }
     };
+    if let Some(listening) = listening {
+        listening.ended().await;
+    }
     if stop.is_cancelled() || !arguments.once {
         return Ok(Ended::Stopped);
     }
@@ -147,13 +152,6 @@ fn wake(site: &Site, once: bool) -> Result<(mpsc::Receiver<()>, Option<notify::W
             }
         },
     }
-}
-
-async fn serve(address: SocketAddr, stop: CancellationToken) -> Result<(), Reason> {
-    let bound = http::serve(address, stop).await;
-    let bound = bound.map_err(|error| Reason::new(Code::Usage, format!("cannot listen on `{address}`: {error}")))?;
-    tracing::info!(address = %bound, "listening");
-    Ok(())
 }
 
 fn signals() -> Result<[Signal; 2], Reason> {

@@ -23,7 +23,14 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError::Configuration`].
     pub async fn connect(access: &Access) -> Result<Cluster, ClusterError> {
-        Self::with_config(find(access).await?)
+        let (config, in_cluster) = find(access).await?;
+        Self::with_config(config, in_cluster)
+    }
+
+    /// Whether it was reached with the service account of a pod.
+    #[must_use]
+    pub fn is_in_cluster(&self) -> bool {
+        self.in_cluster
     }
 
     /// The client, for the journal's edge.
@@ -46,7 +53,7 @@ impl Cluster {
         }
     }
 
-    fn with_config(mut config: kube::Config) -> Result<Cluster, ClusterError> {
+    fn with_config(mut config: kube::Config, in_cluster: bool) -> Result<Cluster, ClusterError> {
         // The stock policy retries writes for minutes behind our back; the agent owns retries.
         config.default_retry = false;
         let agent = concat!("lockmaster/", env!("CARGO_PKG_VERSION"));
@@ -56,11 +63,12 @@ impl Cluster {
         let client = kube::Client::try_from(config.clone());
         let client = client.map_err(|error| ClusterError::Configuration(chain(&error)))?;
         let (known, refreshing) = (Arc::default(), Arc::default());
-        Ok(Cluster { client, config: Arc::new(config), known, refreshing })
+        Ok(Cluster { client, config: Arc::new(config), in_cluster, known, refreshing })
     }
 }
 
-async fn find(access: &Access) -> Result<kube::Config, ClusterError> {
+/// The configuration, and whether it is that of a pod.
+async fn find(access: &Access) -> Result<(kube::Config, bool), ClusterError> {
     let options = KubeConfigOptions { context: access.context.clone(), ..KubeConfigOptions::default() };
     let configuration = |error: kube::config::KubeconfigError| ClusterError::Configuration(chain(&error));
     let kubeconfig = match &access.kubeconfig {
@@ -71,11 +79,13 @@ async fn find(access: &Access) -> Result<kube::Config, ClusterError> {
         Some(kubeconfig) => kubeconfig,
         // A context can only be one of a file.
         None if access.context.is_none() && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() => {
-            return kube::Config::incluster().map_err(|error| ClusterError::Configuration(chain(&error)));
+            let config = kube::Config::incluster().map_err(|error| ClusterError::Configuration(chain(&error)))?;
+            return Ok((config, true));
         }
         None => Kubeconfig::read().map_err(configuration)?,
     };
-    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(configuration)
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(configuration)?;
+    Ok((config, false))
 }
 
 /// An error and what caused it, in one line.

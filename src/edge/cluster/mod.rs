@@ -35,6 +35,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(65);
 pub struct Cluster {
     client: kube::Client,
     config: Arc<kube::Config>,
+    in_cluster: bool,
     known: Arc<RwLock<discovery::Known>>,
     refreshing: Arc<tokio::sync::Mutex<discovery::Refreshed>>,
 }
