@@ -1,73 +1,27 @@
 //! What the agent serves over HTTP, on loopback, as a client sees it.
 
+mod client;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use client::{Reply, ask, exchange, within};
 use lockmaster::edge::http::{Api, Limits, Login, Probes, Serving, serve_api, serve_probes};
 use lockmaster::name::{Code, Reason};
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// The longest that a test waits for what should happen at once.
-const SOON: Duration = Duration::from_secs(20);
 /// The token of the agent.
 const TOKEN: &str = "kLq0bXo2w4Zf8d1N6sPz3yVt5uRj7aHcEeMmGgQqIiA";
 
-/// An answer.
-#[derive(Debug, Clone, PartialEq)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Reply {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("not JSON ({error}): {self:?}"))
-    }
-
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(SOON, future).await.unwrap_or_else(|_| panic!("never happened: {what}"))
-}
-
-/// Sends bytes and reads until the connection ends.
-async fn exchange(address: SocketAddr, sent: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).await.expect("because it is served");
-    stream.write_all(sent).await.expect("because the kernel takes it");
-    let mut text = Vec::new();
-    // A connection that is reset behind its answer was answered.
-    let _ = within("the connection ends", stream.read_to_end(&mut text)).await;
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-fn reply(text: &str) -> Reply {
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
-    let status = status.unwrap_or_else(|| panic!("no status: {text:?}"));
-    Reply { status, head: head.to_owned(), body: body.to_owned() }
-}
-
-/// Asks once, with these further lines of the head.
-async fn ask(address: SocketAddr, method: &str, path: &str, lines: &[&str]) -> Reply {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: agent\r\nConnection: close\r\n{lines}\r\n");
-    reply(&exchange(address, head.as_bytes()).await)
-}
-
 async fn get(address: SocketAddr, path: &str) -> Reply {
-    ask(address, "GET", path, &[&format!("Authorization: Bearer {TOKEN}")]).await
+    client::get(address, path, TOKEN).await
 }
 
 fn loopback() -> SocketAddr {

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod events;
 pub mod exposition;
 pub mod git;
 pub mod http;

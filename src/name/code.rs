@@ -162,6 +162,15 @@ codes! {
     DriftFighting "drift-fighting" Person "healed too often; healing paused for the object, other manager named";
 }
 
+impl Code {
+    /// The code in CamelCase, as conditions and events say it.
+    #[must_use]
+    pub fn camel_case(self) -> String {
+        let capital = |word: &str| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..]);
+        self.as_str().split('-').map(capital).collect()
+    }
+}
+
 impl FromStr for Code {
     type Err = InvalidName;
 
@@ -199,6 +208,14 @@ mod tests {
     fn every_code_reads_back_as_itself() {
         for code in Code::ALL {
             assert_eq!(code.as_str().parse::<Code>(), Ok(*code));
+        }
+    }
+
+    #[test]
+    fn every_code_has_a_camel_case_that_conditions_take() {
+        assert_eq!(Code::RefRewound.camel_case(), "RefRewound");
+        for code in Code::ALL {
+            assert_eq!(code.camel_case(), format!("{code:?}"));
         }
     }
 }
