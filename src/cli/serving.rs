@@ -48,7 +48,7 @@ pub(super) async fn listen(
     stop: &CancellationToken,
 ) -> Result<Listening, Reason> {
     let folder = site.borrow().setup.state_dir.clone();
-    let probes = probes(exposition.clone());
+    let probes = probes(exposition.clone(), site.clone());
     let probes = http::serve_probes(arguments.metrics_listen, stop.clone(), probes).await;
     let probes = bound(probes, "probes", "--metrics-listen", arguments.metrics_listen)?;
     let api = api(&folder, arguments.environment.clone(), site)?;
@@ -66,8 +66,14 @@ fn bound(serving: std::io::Result<Serving>, serves: &str, flag: &str, address: S
     Ok(serving)
 }
 
-fn probes(exposition: Exposition) -> Probes {
-    Probes { unready: Arc::new(Vec::new), metrics: Arc::new(move || exposition.text()), limits: Limits::default() }
+fn probes(exposition: Exposition, site: watch::Receiver<Arc<Site>>) -> Probes {
+    let metrics = move || {
+        let site = Arc::clone(&site.borrow());
+        let requests = site.target.iter().flat_map(|target| target.cluster.take_requests());
+        requests.for_each(|more| exposition.cluster_requests(more.verb, more.code_class, more.count));
+        exposition.text()
+    };
+    Probes { unready: Arc::new(Vec::new), metrics: Arc::new(metrics), limits: Limits::default() }
 }
 
 fn api(folder: &Path, only: Vec<EnvironmentName>, site: watch::Receiver<Arc<Site>>) -> Result<Api, Reason> {

@@ -121,7 +121,8 @@ impl Place {
             dry_runs.insert(manifest.key.clone(), verdict);
         }
         let observed = Observed { live, dry_runs, namespaces: BTreeSet::from([self.namespace.clone()]) };
-        let policy = Policy { adopt, prune_share: 0.3, set_id: SET.to_owned() };
+        let policy =
+            Policy { on_drift: lockmaster::plan::OnDrift::Heal, adopt, prune_share: 0.3, set_id: SET.to_owned() };
         let ground = Ground { standing: None, inventory: &inventory, observed: &observed, policy: &policy };
         let report = plan::report(release, &ground);
         assert_eq!(plan::check(&report, release, &ground), Ok(()), "{report:#?}");

@@ -1,4 +1,5 @@
-//! What an agent shows of itself in a cluster, against a real control plane: who may ask its API, and its Events.
+//! What an agent shows of itself in a cluster, against a real control plane: who may ask its API, its Events,
+//! and what it counts.
 
 #[path = "../client/mod.rs"]
 mod client;
@@ -6,6 +7,10 @@ mod client;
 mod control_plane;
 mod events;
 mod login;
+mod program;
+mod requests;
+#[path = "../stage/mod.rs"]
+mod stage;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::OnceLock;
@@ -22,8 +27,14 @@ fn main() -> ExitCode {
         ("an_identity_without_a_name_is_no_login", login::an_identity_without_a_name),
         ("a_login_that_cannot_be_judged_is_neither_granted_nor_denied", login::a_login_that_cannot_be_judged),
         ("a_login_that_was_granted_is_not_judged_again_at_once", login::a_login_that_was_granted),
+        ("counted_requests_are_those_of_the_audit_log", requests::are_those_of_the_audit_log),
+        ("counted_requests_are_all_that_go_over_the_wire", requests::are_all_that_go_over_the_wire),
+        ("requests_without_an_answer_are_counted", requests::without_an_answer_are_counted),
         ("events_are_shown_on_the_pipeline_by_kubectl", events::on_the_pipeline),
         ("an_event_that_cannot_be_written_is_logged_once_and_stops_nothing", events::that_cannot_be_written),
+        ("a_running_agent_serves_its_documents_and_says_where", program::serves_its_documents),
+        ("the_metrics_of_a_running_agent_count_every_request_to_the_server", program::counts_every_request),
+        ("an_address_that_is_taken_is_named_with_its_flag", program::an_address_that_is_taken),
     ];
     run(tests)
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
+use super::requests::{Counter, Counting};
 use super::{Cluster, ClusterError};
 
 /// What the operator said about reaching the cluster.
@@ -60,10 +62,12 @@ impl Cluster {
         let user_agent: HeaderName = http::header::USER_AGENT;
         config.headers.retain(|(name, _)| *name != user_agent);
         config.headers.push((user_agent, HeaderValue::from_static(agent)));
-        let client = kube::Client::try_from(config.clone());
+        let client = ClientBuilder::try_from(config.clone());
         let client = client.map_err(|error| ClusterError::Configuration(chain(&error)))?;
+        let counter = Arc::<Counter>::default();
+        let client = client.with_layer(&Counting(Arc::clone(&counter))).build();
         let (known, refreshing) = (Arc::default(), Arc::default());
-        Ok(Cluster { client, config: Arc::new(config), in_cluster, known, refreshing })
+        Ok(Cluster { client, config: Arc::new(config), in_cluster, counter, known, refreshing })
     }
 }
 

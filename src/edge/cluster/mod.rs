@@ -11,6 +11,7 @@ mod connect;
 mod delete;
 mod discovery;
 mod read;
+mod requests;
 mod takeover;
 mod watch;
 
@@ -22,6 +23,7 @@ use crate::name::{Code, GroupVersionKind, Reason};
 pub use apply::{Applied, Writing};
 pub use connect::Access;
 pub use delete::Deleted;
+pub use requests::Requests;
 pub use watch::Seen;
 
 /// How long a read may take: the API server's own limit for a request is 60 s.
@@ -36,6 +38,7 @@ pub struct Cluster {
     client: kube::Client,
     config: Arc<kube::Config>,
     in_cluster: bool,
+    counter: Arc<requests::Counter>,
     known: Arc<RwLock<discovery::Known>>,
     refreshing: Arc<tokio::sync::Mutex<discovery::Refreshed>>,
 }
