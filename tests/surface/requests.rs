@@ -27,7 +27,7 @@ fn config_map(namespace: &str, name: &str) -> Manifest {
     let (namespace, name) = (Some(namespace.to_owned()), name.to_owned());
     let key = ObjectKey { group: String::new(), kind: kind.kind.clone(), namespace, name };
     let digest = Digest::of(value.to_string().as_bytes());
-    Manifest { key, kind, stage: Stage::Config, wave: 0, value, digest }
+    Manifest { key, kind, stage: Stage::Config, wave: 0, scaled: false, value, digest }
 }
 
 /// What was counted since, by verb and class.
@@ -48,7 +48,10 @@ pub(super) fn are_those_of_the_audit_log(plane: &'static ControlPlane) {
     plane.block_on(async {
         cluster.ensure_namespace(&format!("{namespace}-fresh")).await.expect("because it can be made");
         for object in &objects {
-            assert!(matches!(cluster.apply(object, SET, true).await, Applied::Done { .. }));
+            assert!(matches!(
+                cluster.apply(object, SET, Writing { force: true, first: false }).await,
+                Applied::Done { .. }
+            ));
         }
         cluster.dry_run(&objects[0], SET).await.expect("because the server runs");
         let deleted = cluster.delete(&objects[0].key, &objects[0].kind, None, SET).await;
