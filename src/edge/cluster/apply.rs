@@ -83,8 +83,8 @@ impl Cluster {
 
     /// Applies an object as field manager `lockmaster`, with the set's label.
     ///
-    /// One request, but for an object that others applied before (two more, see [`crate::plan::folded`]), and one that is scaled
-    /// (a read, and once a hand-off, see [`crate::plan::count_to_hand_off`]).
+    /// One request, but for an object that others applied before (two more, see [`crate::plan::folded`]), and for one that
+    /// is scaled (a read, and once a hand-off, see [`crate::plan::count_to_hand_off`]).
     pub async fn apply(&self, manifest: &Manifest, set_id: &str, how: Writing) -> Applied {
         self.apply_whole(manifest, set_id, how).await.unwrap_or_else(|error| Applied::Retry {
             reason: error.reason().at_object(manifest.key.clone()),
