@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use client::{Reply, ask, exchange, within};
-use lockmaster::edge::http::{Api, Limits, Login, Probes, Serving, serve_api, serve_probes};
+use lockmaster::edge::http::{Api, Limits, Lines, Login, Probes, Serving, Text, serve_api, serve_probes};
 use lockmaster::name::{Code, Reason};
 use secrecy::SecretString;
 use serde_json::json;
@@ -33,8 +33,9 @@ async fn probes(probes: Probes) -> Serving {
 }
 
 fn well() -> Probes {
-    let metrics = Arc::new(|| "lockmaster_walks_total 1\n".to_owned());
-    Probes { unready: Arc::new(Vec::new), metrics, limits: Limits::default() }
+    let metrics: Text = Arc::new(|| Box::pin(async { "lockmaster_walks_total 1\n".to_owned() }));
+    let unready: Lines = Arc::new(|| Box::pin(async { Vec::new() }));
+    Probes { unready, metrics, limits: Limits::default() }
 }
 
 /// A look that begins and waits until it is told to end.
@@ -97,7 +98,10 @@ async fn what_is_not_ready_is_listed_until_it_is() {
     let synced = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&synced);
     let lines = || vec!["watches of `dev` are not synced".to_owned(), "state cannot be read".to_owned()];
-    let unready = Arc::new(move || if seen.load(Ordering::SeqCst) { Vec::new() } else { lines() });
+    let unready: Lines = Arc::new(move || {
+        let unready = if seen.load(Ordering::SeqCst) { Vec::new() } else { lines() };
+        Box::pin(async move { unready })
+    });
     let serving = probes(Probes { unready, ..well() }).await;
     let reply = ask(serving.address(), "GET", "/readyz", &[]).await;
     let expected = "watches of `dev` are not synced\nstate cannot be read\n";

@@ -10,6 +10,7 @@ use crate::course::{self, Answer, Appended, Glance, InventoryWritten, Known, Ord
 use crate::deploylog::{self, Log, LogName, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
+use crate::edge::exposition;
 use crate::edge::journal;
 use crate::name::{Class, Code, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::Live;
@@ -49,7 +50,9 @@ impl Carrier {
             Order::ReadLog => Answer::Log(self.read_log().await),
             Order::Judge(brief) => {
                 let outlook = judge::judge(&self.site, &self.environment, &brief, Depth::Plan).await;
-                Answer::Judged(Box::new(outlook.judged()))
+                let judged = outlook.judged();
+                self.count_judged(&judged);
+                Answer::Judged(Box::new(judged))
             }
             Order::StoreRelease { release, bytes } => Answer::Stored(self.store(release, &bytes).await),
             Order::Append(proposal) => Answer::Appended(self.append(&proposal).await),
@@ -66,7 +69,7 @@ impl Carrier {
                 Answer::Done
             }
             Order::Tell(news) => {
-                self.tell_news(&news);
+                self.tell_news(&news).await;
                 Answer::Done
             }
             Order::Watch { .. } => Answer::Done,
@@ -106,6 +109,7 @@ impl Carrier {
         match target.journal.append(&self.environment.name, &sealed).await {
             journal::Appended::Ours { stored_at } => {
                 self.tell(proposal, sealed.sequence);
+                self.announce(proposal).await;
                 self.keep(proposal).await;
                 let stored = deploylog::Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at };
                 match replay.add(&stored) {
@@ -175,7 +179,10 @@ impl Carrier {
             Err(reason) => return course::Applied::Denied(reason),
         };
         let applied = match target.cluster.apply(manifest, &self.set_id(), how).await {
-            cluster::Applied::Done { object, .. } => return course::Applied::Done(Box::new(object)),
+            cluster::Applied::Done { object, .. } => {
+                self.count_applied(exposition::Applied::Done);
+                return course::Applied::Done(Box::new(object));
+            }
             cluster::Applied::Conflict(reason) => course::Applied::Conflict(reason),
             cluster::Applied::Denied(reason) => course::Applied::Denied(reason),
             cluster::Applied::Retry { reason, after } => course::Applied::Retry { reason, after },
@@ -184,6 +191,11 @@ impl Carrier {
         | course::Applied::Denied(reason)
         | course::Applied::Retry { reason, .. } = &applied
         {
+            self.count_applied(match &applied {
+                course::Applied::Conflict(_) => exposition::Applied::Conflict,
+                course::Applied::Denied(_) => exposition::Applied::Denied,
+                course::Applied::Retry { .. } | course::Applied::Done(_) => exposition::Applied::Retry,
+            });
             let environment = &self.environment.name;
             tracing::warn!(%environment, object = %manifest.key, code = %reason.code, reason = %reason.message, "apply-failed");
         }
@@ -197,7 +209,10 @@ impl Carrier {
         };
         let kind = crate::name::GroupVersionKind::from_manifest(&member.api_version, &key.kind);
         match target.cluster.delete(key, &kind, member.uid.as_deref(), &self.set_id()).await {
-            cluster::Deleted::Gone => course::Deleted::Gone,
+            cluster::Deleted::Gone => {
+                self.site.board.exposition.pruned(&self.site.labels(&self.environment));
+                course::Deleted::Gone
+            }
             cluster::Deleted::Terminating(reason) => course::Deleted::Terminating(reason),
             cluster::Deleted::NotOurs(reason) => {
                 let environment = &self.environment.name;

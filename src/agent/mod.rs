@@ -1,11 +1,13 @@
 //! The agent: it carries out the orders of the course, one task per environment, with mirrors, discovery and watches
 //! shared. It combines the edges; it decides nothing.
 
+pub mod board;
 mod carry;
 pub mod judge;
 pub mod observe;
 pub mod run;
 pub mod site;
+pub mod stand;
 pub mod survey;
 mod telling;
 pub mod walk;

@@ -15,6 +15,9 @@ use crate::config::Environment;
 use crate::course::Rest;
 use crate::name::{Class, Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
 
+use crate::edge::clock;
+use crate::edge::exposition::{GitOperation, Walked};
+
 use super::site::Site;
 use super::walk::{Step, Tip, Walk};
 
@@ -53,6 +56,9 @@ pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Optio
     let served = |environment: &&Environment| only.as_ref().is_none_or(|only| only.contains(&environment.name));
     let mut walks = JoinSet::new();
     let mut inboxes = Vec::new();
+    let names: Vec<EnvironmentName> =
+        site.environments().iter().filter(served).map(|environment| environment.name.clone()).collect();
+    site.board.keep_only(&site.setup.pipeline.name, &names);
     for environment in site.environments().iter().filter(served).cloned() {
         let (inbox, tip) = watch::channel(None);
         inboxes.push(Inbox { environment: environment.clone(), tip: inbox });
@@ -94,6 +100,7 @@ impl Supervised {
             }
             let place = (self.panicked_at)();
             tracing::error!(environment = %self.environment.name, place, "walk-panicked");
+            self.site.board.exposition.walked(&self.site.labels(&self.environment), Walked::Panicked);
             if once {
                 let text = format!("the walk of `{}` panicked at `{place}`", self.environment.name);
                 return Some(Rest::Stuck(Reason::new(Code::Bug, text)));
@@ -183,5 +190,10 @@ pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Tip> {
             }
         })
         .await;
+    let exposition = &site.board.exposition;
+    exposition.git_request(GitOperation::LsRemote, found.as_ref().map(drop).map_err(|error| error.reason().code));
+    if found.is_ok() {
+        exposition.git_contacted(&site.setup.pipeline.name, clock::now());
+    }
     found.unwrap_or_else(|error| branches.iter().map(|branch| (branch.clone(), Err(error.reason()))).collect())
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::config::{Environment, Pipeline};
 use crate::course::Settings;
 use crate::edge::cluster::Cluster;
+use crate::edge::events::Events;
+use crate::edge::exposition::EnvironmentLabels;
 use crate::edge::git::{GitError, Mirror, Remote};
 use crate::edge::journal::Journal;
 use crate::edge::renderer::Kustomize;
@@ -17,6 +19,7 @@ use crate::plan::drift::HashKey;
 use crate::revision::Trust;
 use crate::signature::{AgentKey, Signers};
 
+use super::board::Board;
 use super::watches::Watches;
 
 /// What the operator gave: read once, a change of a file starts anew.
@@ -43,14 +46,16 @@ pub struct Target {
     pub journal: Journal,
     /// What all environments watch together.
     pub watches: Watches,
+    /// Kubernetes Events on the Pipeline.
+    pub events: Events,
 }
 
 impl Target {
     /// The cluster and the journal of a pipeline's environments.
     #[must_use]
-    pub fn new(cluster: Cluster, journal: Journal, environments: &[Environment]) -> Self {
+    pub fn new(cluster: Cluster, journal: Journal, events: Events, environments: &[Environment]) -> Self {
         let sets: Vec<String> = environments.iter().map(|environment| journal.set_id(&environment.name)).collect();
-        Target { watches: Watches::new(cluster.clone(), &sets), cluster, journal }
+        Target { watches: Watches::new(cluster.clone(), &sets), cluster, journal, events }
     }
 }
 
@@ -86,6 +91,8 @@ pub struct Site {
     pub key: Option<AgentKey>,
     /// Whether nothing may be written: not even the times at which commits were first seen.
     pub read_only: bool,
+    /// What it shows of itself while it runs.
+    pub board: Arc<Board>,
 }
 
 impl Site {
@@ -98,7 +105,8 @@ impl Site {
         let folder = setup.state_dir.join("mirrors").join(&name[..16]);
         let mirror = RwLock::new(Mirror::open(&folder, setup.remote.clone())?);
         let mirror = Arc::new(Cached { mirror, folder, remote: setup.remote.clone() });
-        Ok(Site { setup, mirror, target, kustomize: Kustomize::find(), key, read_only })
+        let board = Arc::default();
+        Ok(Site { setup, mirror, target, kustomize: Kustomize::find(), key, read_only, board })
     }
 
     /// Runs one whole operation on the mirror, off the async threads.
@@ -162,6 +170,12 @@ impl Site {
             prune_share: environment.prune_share,
             set_id: self.target.as_ref().map(|target| target.journal.set_id(&environment.name)).unwrap_or_default(),
         }
+    }
+
+    /// The labels of an environment's metrics.
+    #[must_use]
+    pub fn labels(&self, environment: &Environment) -> EnvironmentLabels {
+        EnvironmentLabels::new(&self.setup.pipeline.name, &environment.name)
     }
 
     /// The key of the hashes by which drift is seen: it comes from the agent's key, so that a restart does not change it.

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::{Brief, Known, StandingBrief};
-use crate::deploylog::{self, StandingRelease};
+use crate::deploylog::{Log, Phase, StandingRelease};
 use crate::edge::clock;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::ManifestSet;
 use crate::name::{CommitId, GroupVersionKind, ObjectKey, Reason};
+use crate::plan::drift::{self, Check, View};
 use crate::plan::{self, Inventory, Live};
 
 use super::carry;
@@ -32,16 +33,6 @@ pub struct Survey {
     pub objects: Option<Objects>,
 }
 
-impl Survey {
-    /// Of an environment that cannot be looked at.
-    #[must_use]
-    pub fn unknown(reason: &Reason) -> Survey {
-        let log = deploylog::Log::default();
-        let known = Known { log, inventory: Inventory::default(), cluster: String::new(), agent_key: String::new() };
-        Survey { known, tip: Err(reason.clone()), outlook: None, objects: None }
-    }
-}
-
 /// The objects of the standing release as they are now.
 #[derive(Debug)]
 pub struct Objects {
@@ -51,22 +42,8 @@ pub struct Objects {
     pub health: BTreeMap<ObjectKey, Assessment>,
     /// What waits to be pruned: `prune-needs-approval`.
     pub prune_waits: Vec<Reason>,
-}
-
-impl Objects {
-    /// The worst health of all.
-    #[must_use]
-    pub fn worst(&self) -> Health {
-        let rank = |health: &Health| match health {
-            Health::Healthy => 0,
-            Health::Suspended => 1,
-            Health::Progressing => 2,
-            Health::Unknown => 3,
-            Health::Missing => 4,
-            Health::Failed => 5,
-        };
-        self.health.values().map(|assessment| assessment.health).max_by_key(rank).unwrap_or(Health::Healthy)
-    }
+    /// How many are not as the release says, by what the agent wrote down when it was proven; `None` where it has not.
+    pub drifted: Option<usize>,
 }
 
 /// Reads the log and the inventory of an environment.
@@ -75,6 +52,12 @@ impl Objects {
 /// Something cannot be read, or the log is violated.
 pub async fn known(site: &Site, environment: &Environment) -> Result<Known, Reason> {
     carry::read(site, environment).await.map(|read| read.known)
+}
+
+/// What is known of an environment that could not be read.
+#[must_use]
+pub fn nothing() -> Known {
+    Known { log: Log::default(), inventory: Inventory::default(), cluster: String::new(), agent_key: String::new() }
 }
 
 /// What a candidate is judged against.
@@ -123,9 +106,11 @@ async fn objects(
     let set = standing_set(site, environment, standing).await?;
     let live = read(site, &set).await?;
     let now = clock::now();
+    let proven = matches!(standing.outcome, Some((Phase::Proven, _))) && site.key.is_some();
+    let drifted = proven.then(|| live.iter().filter(|(key, live)| is_drifted(site, known, key, live)).count());
     let health = live.into_iter().map(|(key, live)| (key, assess(&live, standing.opened_at, now))).collect();
     let (_, prune_waits) = plan::prunable(&known.inventory, |key| set.get(key).is_some(), &site.policy(environment));
-    Ok(Objects { set, health, prune_waits })
+    Ok(Objects { set, health, prune_waits, drifted })
 }
 
 /// The objects of the standing release, recalled from stored bytes.
@@ -152,6 +137,18 @@ pub async fn read(site: &Site, set: &ManifestSet) -> Result<BTreeMap<ObjectKey, 
     let kinds: BTreeMap<ObjectKey, GroupVersionKind> =
         set.manifests().iter().map(|manifest| (manifest.key.clone(), manifest.kind.clone())).collect();
     site.target()?.cluster.read(&kinds).await.map_err(|error| error.reason())
+}
+
+/// Whether an object differs from what was written down of it; what nothing was written down of, does not.
+fn is_drifted(site: &Site, known: &Known, key: &ObjectKey, live: &Live) -> bool {
+    let baseline = known.inventory.members.get(key).and_then(|member| member.baseline.clone());
+    match (baseline, live) {
+        (Some(mut baseline), Live::Present(object)) => {
+            drift::check(&mut baseline, object, View::Whole, &site.hash_key()) == Check::Drifted
+        }
+        (Some(_), Live::Absent) => key.kind != "Job",
+        (None, _) => false,
+    }
 }
 
 fn assess(live: &Live, opened_at: Timestamp, now: Timestamp) -> Assessment {

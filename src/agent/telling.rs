@@ -1,8 +1,15 @@
-//! Tells what happened to objects: one log line at once (cli.md §3 of the design gives its form).
+//! Tells what happened: a log line at once (cli.md §3 of the design gives its form), metrics, and events.
+
+use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::course::{News, Telling};
+use crate::course::{Judged, News, Telling, Verdict};
+use crate::deploylog::{Action, Phase, Proposal};
+use crate::edge::clock;
+use crate::edge::events::Happened;
+use crate::edge::exposition::{Applied, Walked};
+use crate::name::{Class, Code, Reason};
 use crate::plan::FieldChange;
 
 use super::carry::Carrier;
@@ -59,8 +66,92 @@ fn shown(field: &FieldChange, value: Option<&Value>, secret: &str) -> String {
     }
 }
 
+/// What drifted, for people.
+fn sentence(telling: &Telling) -> String {
+    let by = telling.drift.by.as_ref().map_or(String::new(), |by| format!(", by {}", by.manager));
+    let what = if telling.gone { "was deleted".to_owned() } else { fields(&telling.drift.fields) };
+    format!("{} {what}{by}", telling.object)
+}
+
 impl Carrier {
-    pub(super) fn tell_news(&self, news: &News) {
+    pub(super) async fn tell_news(&self, news: &News) {
+        self.count_news(news);
+        self.log_news(news);
+        let Ok(target) = self.site.target() else { return };
+        let (events, name, now) = (&target.events, &self.environment.name, clock::now());
+        match news {
+            News::Healed { telling, .. } => events.drift_healed(name, &sentence(telling), now).await,
+            News::Drifted(telling) => {
+                events.publish(name, Happened::Warned(Code::DriftFound), &sentence(telling), now).await;
+            }
+            News::Fighting { telling, .. } => {
+                events.publish(name, Happened::Warned(Code::DriftFighting), &sentence(telling), now).await;
+            }
+            News::DriftEnded(_) | News::Peace(_) => {}
+        }
+    }
+
+    fn count_news(&self, news: &News) {
+        let (exposition, labels) = (&self.site.board.exposition, self.site.labels(&self.environment));
+        match news {
+            News::Healed { took, .. } => {
+                exposition.drift_detected(&labels);
+                exposition.drift_healed(&labels, Duration::try_from(*took).unwrap_or_default());
+            }
+            News::Drifted(_) => exposition.drift_detected(&labels),
+            News::DriftEnded(_) | News::Fighting { .. } | News::Peace(_) => {}
+        }
+    }
+
+    pub(super) fn count_applied(&self, outcome: Applied) {
+        self.site.board.exposition.applied(&self.site.labels(&self.environment), outcome);
+    }
+
+    /// Counts what came of judging, and how long its steps took.
+    pub(super) fn count_judged(&self, judged: &Judged) {
+        let (exposition, labels) = (&self.site.board.exposition, self.site.labels(&self.environment));
+        exposition.steps(&labels, &judged.durations_ms);
+        let person = |reasons: &[Reason]| reasons.iter().any(|reason| reason.code.class() == Class::Person);
+        let outcome = match &judged.verdict {
+            Verdict::Unchanged => Walked::Unchanged,
+            Verdict::Admitted(_) => Walked::Admitted,
+            Verdict::Stopped { reasons, .. } if person(reasons) => Walked::Held,
+            Verdict::Stopped { refused: true, .. } => Walked::Refused,
+            Verdict::Stopped { .. } => Walked::Waiting,
+            Verdict::Unreachable(_) => Walked::Unreachable,
+        };
+        exposition.walked(&labels, outcome);
+        if let Verdict::Stopped { refused: true, reasons, .. } = &judged.verdict {
+            reasons.iter().for_each(|reason| exposition.refused(&labels, reason.code));
+        }
+    }
+
+    /// Counts what an entry says, and writes the event for it.
+    pub(super) async fn announce(&self, proposal: &Proposal) {
+        let (exposition, labels) = (&self.site.board.exposition, self.site.labels(&self.environment));
+        exposition.steps(&labels, &proposal.durations_ms);
+        let commit = proposal.commit.as_ref();
+        if proposal.phase == Some(Phase::Proven)
+            && let Some(commit) = commit
+        {
+            let took = clock::now().duration_since(commit.first_seen);
+            exposition.became_healthy(&labels, Duration::try_from(took).unwrap_or_default());
+        }
+        let subject = commit.map_or(String::new(), |commit| format!("{} \"{}\"", commit.id.short(), commit.subject));
+        let (happened, text) = match (proposal.action, proposal.phase, proposal.reasons.first()) {
+            (Action::Sync, Some(Phase::Opened), _) => (Happened::Synced, subject),
+            (Action::Refuse | Action::Wait, _, Some(reason)) | (_, Some(Phase::Failed), Some(reason)) => {
+                let line = reason.message.lines().next().unwrap_or_default();
+                (Happened::Warned(reason.code), format!("{subject}: {line}"))
+            }
+            _ => return,
+        };
+        if let Ok(target) = self.site.target() {
+            target.events.publish(&self.environment.name, happened, &text, clock::now()).await;
+        }
+    }
+
+    fn log_news(&self, news: &News) {
         let environment = format!("{}/{}", self.site.setup.pipeline.name, self.environment.name);
         match news {
             News::Healed { telling, took } => {

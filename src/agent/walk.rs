@@ -13,6 +13,7 @@ use crate::course::{Answer, Course, Event, Issued, Order, Progress, Rest, Sighti
 use crate::edge::clock;
 use crate::name::{CommitId, EnvironmentName, GroupVersionKind, Reason};
 
+use super::board::Question;
 use super::carry::Carrier;
 use super::observe::IN_FLIGHT;
 use super::site::Site;
@@ -48,6 +49,7 @@ pub(super) struct Walk {
     seen: mpsc::Receiver<Sighting>,
     answers: JoinSet<Option<(Token, Answer)>>,
     writes: Arc<Semaphore>,
+    asked: mpsc::Receiver<Question>,
     shown: mpsc::UnboundedSender<Step>,
     last: Option<Progress>,
     stop: CancellationToken,
@@ -62,6 +64,7 @@ impl Walk {
     ) -> Self {
         let settings = site.settings(&environment);
         let (sightings, seen) = mpsc::channel(SIGHTINGS);
+        let asked = site.board.join(&environment.name);
         Walk {
             carrier: Arc::new(Carrier::new(site, environment)),
             course: Course::new(settings),
@@ -70,6 +73,7 @@ impl Walk {
             seen,
             answers: JoinSet::new(),
             writes: Arc::new(Semaphore::new(IN_FLIGHT)),
+            asked,
             shown,
             last: None,
             stop: CancellationToken::new(),
@@ -127,17 +131,23 @@ impl Walk {
         let sleep = wake.map_or(IDLE, |WakeAt(time)| {
             Duration::try_from(time.duration_since(clock::now())).unwrap_or(Duration::ZERO)
         });
-        tokio::select! {
-            Some(answer) = self.answers.join_next() => match answer {
-                Ok(Some((token, answer))) => Event::Answer(token, answer),
-                Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-                Ok(None) | Err(_) => Event::Tick,
-            },
-            Some(sighting) = self.seen.recv() => Event::Sighting(sighting),
-            Ok(()) = self.tips.changed() => {
-                self.tips.borrow_and_update().clone().map_or(Event::Tick, Event::Tip)
+        loop {
+            tokio::select! {
+                Some(answer) = self.answers.join_next() => return match answer {
+                    Ok(Some((token, answer))) => Event::Answer(token, answer),
+                    Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
+                    Ok(None) | Err(_) => Event::Tick,
+                },
+                Some(sighting) = self.seen.recv() => return Event::Sighting(sighting),
+                Ok(()) = self.tips.changed() => {
+                    return self.tips.borrow_and_update().clone().map_or(Event::Tick, Event::Tip);
+                }
+                Some(question) = self.asked.recv() => {
+                    // Whoever asked may be gone.
+                    let _ = question.send(self.course.overview());
+                }
+                () = tokio::time::sleep(sleep) => return Event::Tick,
             }
-            () = tokio::time::sleep(sleep) => Event::Tick,
         }
     }
 
@@ -176,6 +186,7 @@ impl Walk {
             set_id: target.journal.set_id(&carrier.environment.name),
             namespaces: carrier.environment.namespaces.clone(),
             to: self.sightings.clone(),
+            board: Arc::clone(&carrier.site.board),
         };
         target.watches.watch(&watcher, kinds, anew);
     }

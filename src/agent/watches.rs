@@ -15,9 +15,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::course::Sighting;
 use crate::edge::cluster::{Cluster, Seen};
+use crate::edge::exposition::WatchRestart;
 use crate::name::{GroupVersionKind, ObjectKey, Reason};
 use crate::plan::PART_OF;
 use crate::plan::drift::View;
+
+use super::board::Board;
 
 /// How long to wait before an environment's list that failed is read again: doubled from the first to the last.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
@@ -31,6 +34,8 @@ pub(super) struct Watcher {
     pub(super) namespaces: Vec<String>,
     /// Where it hears.
     pub(super) to: mpsc::Sender<Sighting>,
+    /// Where restarts are counted.
+    pub(super) board: Arc<Board>,
 }
 
 /// See the module.
@@ -267,6 +272,9 @@ impl Shared {
     /// Tells a failure when it is news, not at every try.
     fn fails(&mut self, reason: Reason) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failed = Some((Instant::now(), reason.clone()));
+        if let Some(watcher) = self.watchers.first() {
+            watcher.board.exposition.watch_restarted(WatchRestart::Failed(reason.code));
+        }
         if self.failed.as_ref() != Some(&reason) {
             tracing::warn!(kind = %self.kind.group_kind(), code = %reason.code, reason = %reason.message, "watch-failed");
             self.failed = Some(reason);

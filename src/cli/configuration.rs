@@ -10,6 +10,7 @@ use super::arguments::{self, Global};
 use super::diagnostic::Failure;
 use super::pipeline::{self, Loaded, PipelineFile};
 use super::site::{self, Need};
+use crate::agent::board::Board;
 use crate::agent::site::Site;
 use crate::config::Auth;
 use crate::edge::notify;
@@ -25,6 +26,7 @@ pub(super) struct Configuration<'a> {
     digest: Digest,
     refused: Option<Failure>,
     watch: Option<(notify::Watcher, mpsc::Receiver<()>)>,
+    board: Arc<Board>,
 }
 
 impl<'a> Configuration<'a> {
@@ -39,8 +41,16 @@ impl<'a> Configuration<'a> {
         let file = pipeline::find(global)?;
         let stdin = file.path.is_none().then(|| file.clone());
         let files = Vec::new();
-        let mut configuration =
-            Configuration { global, arguments, stdin, files, digest: Digest::of(&[]), refused: None, watch: None };
+        let mut configuration = Configuration {
+            global,
+            arguments,
+            stdin,
+            files,
+            digest: Digest::of(&[]),
+            refused: None,
+            watch: None,
+            board: Arc::default(),
+        };
         let loaded = pipeline::load(global, file.clone())?;
         configuration.files = files_of(&file, &loaded);
         configuration.digest = digest(&configuration.files);
@@ -104,10 +114,12 @@ impl<'a> Configuration<'a> {
     }
 
     async fn site(&self, loaded: Loaded) -> Result<Arc<Site>, Failure> {
-        let site = site::open(self.global, loaded, Need::Writes, self.arguments.agent_key.as_deref()).await?;
+        let mut site = site::open(self.global, loaded, Need::Writes, self.arguments.agent_key.as_deref()).await?;
         for name in &self.arguments.environment {
             site::find(&site, name)?;
         }
+        // What was counted stays.
+        site.board = Arc::clone(&self.board);
         Ok(Arc::new(site))
     }
 }

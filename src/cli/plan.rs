@@ -11,7 +11,7 @@ use super::{changes, document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::observe;
 use crate::agent::site::Site;
-use crate::agent::survey::{self, Survey};
+use crate::agent::survey;
 use crate::config::Environment;
 use crate::course::Known;
 use crate::deploylog::Counts;
@@ -163,7 +163,7 @@ fn close_working_tree(sources: &render::Sources) -> Result<Closure, Reason> {
 impl View {
     fn unknown(site: &Site, environment: Environment, reason: Reason) -> View {
         let place = message::place(site, &environment, None);
-        let known = Survey::unknown(&reason).known;
+        let known = survey::nothing();
         View { environment, known, tip: None, planned: Planned::Unknown(reason), place }
     }
 

@@ -20,7 +20,6 @@ use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
 use crate::course::Rest;
-use crate::edge::exposition::Exposition;
 use crate::edge::{clock, notify};
 use crate::name::{Code, EnvironmentName, Reason};
 
@@ -65,11 +64,10 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
         return Ok(Ended::Stopped);
     };
     let (mut configuration, mut site) = opened?;
-    let exposition = Exposition::default();
     let (current, sites) = watch::channel(Arc::clone(&site));
     let listening = match arguments.once {
         true => None,
-        false => Some(serving::listen(arguments, &exposition, sites, &stop).await?),
+        false => Some(serving::listen(arguments, sites, &stop).await?),
     };
     let rests = loop {
         let turn = stop.child_token();
@@ -94,7 +92,7 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
     let stuck: BTreeMap<EnvironmentName, Reason> =
         rests.into_iter().filter_map(|(name, rest)| Some((name, stuck(rest?)?))).collect();
     let views = status::views(&site, &arguments.environment, &stuck).await?;
-    Ok(Ended::Once(status::present(&site, &views, clock::now(), !global.quiet)))
+    Ok(Ended::Once(status::present(&site, &views, clock::now(), "cluster", !global.quiet)))
 }
 
 fn stuck(rest: Rest) -> Option<Reason> {

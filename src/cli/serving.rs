@@ -1,26 +1,21 @@
 //! What a running agent serves, and to whom.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Document;
-use super::{arguments, state_dir, status};
+use super::view::View;
+use super::{arguments, message, state_dir, status};
 use crate::agent::site::Site;
+use crate::agent::stand::Stand;
 use crate::edge::clock;
-use crate::edge::exposition::Exposition;
 use crate::edge::http::{self, Api, Limits, Login, Probes, Serving};
-use crate::name::{Code, EnvironmentName, Reason};
-
-/// How old a document may be that is served again: looking at everything costs requests.
-const FRESH: Duration = Duration::from_secs(1);
+use crate::name::{Code, Reason};
 
 /// The addresses of a running agent.
 pub(super) struct Listening {
@@ -43,15 +38,14 @@ impl Listening {
 /// An address cannot be bound, or the state directory cannot be written.
 pub(super) async fn listen(
     arguments: &arguments::Run,
-    exposition: &Exposition,
     site: watch::Receiver<Arc<Site>>,
     stop: &CancellationToken,
 ) -> Result<Listening, Reason> {
     let folder = site.borrow().setup.state_dir.clone();
-    let probes = probes(exposition.clone(), site.clone());
+    let probes = probes(site.clone());
     let probes = http::serve_probes(arguments.metrics_listen, stop.clone(), probes).await;
     let probes = bound(probes, "probes", "--metrics-listen", arguments.metrics_listen)?;
-    let api = api(&folder, arguments.environment.clone(), site)?;
+    let api = api(&folder, site)?;
     let api = http::serve_api(arguments.listen, stop.clone(), api).await;
     let api = bound(api, "api", "--listen", arguments.listen)?;
     let _announced = state_dir::announce(&folder, api.address())?;
@@ -66,17 +60,45 @@ fn bound(serving: std::io::Result<Serving>, serves: &str, flag: &str, address: S
     Ok(serving)
 }
 
-fn probes(exposition: Exposition, site: watch::Receiver<Arc<Site>>) -> Probes {
-    let metrics = move || {
+fn probes(site: watch::Receiver<Arc<Site>>) -> Probes {
+    let asked = site.clone();
+    let unready: http::Lines = Arc::new(move || {
+        let site = Arc::clone(&asked.borrow());
+        Box::pin(async move { unready(&site).await })
+    });
+    let metrics: http::Text = Arc::new(move || {
         let site = Arc::clone(&site.borrow());
-        let requests = site.target.iter().flat_map(|target| target.cluster.take_requests());
-        requests.for_each(|more| exposition.cluster_requests(more.verb, more.code_class, more.count));
-        exposition.text()
-    };
-    Probes { unready: Arc::new(Vec::new), metrics: Arc::new(metrics), limits: Limits::default() }
+        Box::pin(async move { metrics(&site).await })
+    });
+    Probes { unready, metrics, limits: Limits::default() }
 }
 
-fn api(folder: &Path, only: Vec<EnvironmentName>, site: watch::Receiver<Arc<Site>>) -> Result<Api, Reason> {
+/// What is not ready: an environment whose log was not read, or a kind that is not watched.
+async fn unready(site: &Site) -> Vec<String> {
+    let mut lines = Vec::new();
+    for name in site.board.environments() {
+        if site.board.stand(&name).await.is_none() {
+            lines.push(format!("environment {name}: its deployment log is not read yet"));
+        }
+        let Some(target) = &site.target else { continue };
+        for (kind, reason) in target.watches.unsynced(&target.journal.set_id(&name)) {
+            let why =
+                reason.map_or_else(|| "is not listed yet".to_owned(), |it| format!("{}: {}", it.code, it.message));
+            lines.push(format!("environment {name}: watch of {}: {why}", kind.group_kind()));
+        }
+    }
+    lines
+}
+
+async fn metrics(site: &Site) -> String {
+    let exposition = &site.board.exposition;
+    let requests = site.target.iter().flat_map(|target| target.cluster.take_requests());
+    requests.for_each(|more| exposition.cluster_requests(more.verb, more.code_class, more.count));
+    site.board.measure(&site.setup.pipeline.name).await;
+    exposition.text()
+}
+
+fn api(folder: &Path, site: watch::Receiver<Arc<Site>>) -> Result<Api, Reason> {
     let mut login = Login::new(state_dir::token(folder)?);
     let first = Arc::clone(&site.borrow());
     if let Some(target) = first.target.as_ref().filter(|target| target.cluster.is_in_cluster()) {
@@ -87,38 +109,30 @@ fn api(folder: &Path, only: Vec<EnvironmentName>, site: watch::Receiver<Arc<Site
         let name = named.borrow().setup.pipeline.name.to_string();
         Box::pin(async move { Ok(json!(Document::new("pipelines", &json!({"pipelines": [name]})))) })
     });
-    let view = Arc::new(View { site, only, last: Mutex::default() });
     let status: http::Question = Arc::new(move |pipeline| {
-        let view = Arc::clone(&view);
-        Box::pin(async move { view.status(&pipeline).await })
+        let site = Arc::clone(&site.borrow());
+        Box::pin(async move { Ok(status_of(&site, &pipeline).await) })
     });
     Ok(Api { login: Arc::new(login), pipelines, status, limits: Limits::default() })
 }
 
-/// How the environments stand, looked at when somebody asks.
-struct View {
-    site: watch::Receiver<Arc<Site>>,
-    only: Vec<EnvironmentName>,
-    last: Mutex<Option<(Instant, Result<Value, Reason>)>>,
-}
-
-impl View {
-    /// The document of the pipeline; `None` if it is not the one that this agent runs. Several who ask at once share one
-    /// look.
-    async fn status(&self, pipeline: &str) -> Result<Option<Value>, Reason> {
-        let site = Arc::clone(&self.site.borrow());
-        if site.setup.pipeline.name.as_str() != pipeline {
-            return Ok(None);
-        }
-        let mut last = self.last.lock().await;
-        if let Some((at, document)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            tracing::debug!(age_ms = at.elapsed().as_millis(), "document-served-again");
-            return document.clone().map(Some);
-        }
-        let at = Instant::now();
-        let views = status::views(&site, &self.only, &BTreeMap::new()).await;
-        let document = views.map(|views| json!(status::present(&site, &views, clock::now(), false).document()));
-        *last = Some((at, document.clone()));
-        document.map(Some)
+/// The document of the pipeline, as the walks know it: no request is sent for it. `None` if it is not the one that this
+/// agent runs.
+async fn status_of(site: &Site, pipeline: &str) -> Option<Value> {
+    if site.setup.pipeline.name.as_str() != pipeline {
+        return None;
     }
+    let mut views = Vec::new();
+    for name in site.board.environments() {
+        let Some(environment) = site.setup.pipeline.environment(&name).cloned() else { continue };
+        let stand = site.board.stand(&name).await.unwrap_or_else(|| {
+            Stand::unknown(Reason::new(
+                Code::ClusterUnreachable,
+                format!("the deployment log of `{name}` is not read yet"),
+            ))
+        });
+        let place = message::place(site, &environment, Some(&stand.log));
+        views.push(View::of(environment, stand, place));
+    }
+    Some(json!(status::present(site, &views, clock::now(), "agent", false).document()))
 }

@@ -10,6 +10,7 @@ use super::pipeline::Loaded;
 use crate::agent::site::{Setup, Site, Target};
 use crate::config::{Auth, Environment, InvalidUrl, RemoteUrl, Repository, Transport};
 use crate::edge::cluster::{Access, Cluster};
+use crate::edge::events::Events;
 use crate::edge::git::{self, Remote};
 use crate::edge::journal::Journal;
 use crate::name::{Code, EnvironmentName, Reason};
@@ -77,7 +78,8 @@ async fn connect(global: &Global, setup: &Setup, needs: Need) -> Result<Target, 
         cluster.ensure_namespace(&setup.agent_namespace).await.map_err(|error| error.reason())?;
     }
     let journal = Journal::new(cluster.client(), &setup.agent_namespace, setup.pipeline.name.clone());
-    Ok(Target::new(cluster, journal, &setup.pipeline.environments))
+    let events = Events::new(cluster.client(), &setup.agent_namespace, setup.pipeline.name.clone());
+    Ok(Target::new(cluster, journal, events, &setup.pipeline.environments))
 }
 
 fn read_key(file: &Path) -> Result<AgentKey, Reason> {

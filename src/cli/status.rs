@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer::{Answer, columns, fitted};
 use super::diagnostic::Verdict;
 use super::site::chosen;
-use super::view::View;
+use super::view::{View, word};
 use super::{arguments, message};
 use crate::agent::site::Site;
 use crate::agent::{run, survey};
@@ -29,7 +29,7 @@ pub(super) async fn status(site: &Site, arguments: &arguments::Status, hints: bo
         }
     }
     let views = views(site, &arguments.environments, &BTreeMap::new()).await?;
-    Ok(present(site, &views, clock::now(), hints))
+    Ok(present(site, &views, clock::now(), "cluster", hints))
 }
 
 /// Surveys the environments; one look at the repository serves all. One that cannot be looked at, or that is stuck, hides
@@ -69,12 +69,12 @@ pub(super) async fn views(
 }
 
 /// The answer of `status`, and of `run --once` at its end.
-pub(super) fn present(site: &Site, views: &[View], now: Timestamp, hints: bool) -> Answer {
+pub(super) fn present(site: &Site, views: &[View], now: Timestamp, source: &'static str, hints: bool) -> Answer {
     let environments: Value = views.iter().map(View::to_json).collect();
     Answer {
         name: "status",
         pipeline: site.setup.pipeline.name.to_string(),
-        source: "cluster",
+        source,
         body: json!({"environments": environments}),
         text: text(site, views, now, hints),
         verdict: views.iter().map(View::verdict).max().unwrap_or(Verdict::Good),
@@ -93,17 +93,17 @@ fn text(site: &Site, views: &[View], now: Timestamp, hints: bool) -> String {
 }
 
 fn row(view: &View, now: Timestamp) -> Vec<String> {
-    let standing = view.survey.known.log.standing.as_ref();
+    let standing = view.stand.log.standing.as_ref();
     let dash = || "-".to_owned();
     vec![
         view.environment.name.to_string(),
         standing.map_or_else(dash, |standing| standing.commit.id.short().to_owned()),
         standing.map(|s| super::diagnostic::escape(&s.commit.subject)).filter(|s| !s.is_empty()).unwrap_or_else(dash),
-        view.health().to_owned(),
-        view.objects().map_or_else(dash, |(well, total)| format!("{well}/{total}")),
-        "unknown".to_owned(),
-        view.state.as_str().to_owned(),
-        if view.behind() == 0 { dash() } else { view.behind().to_string() },
+        view.health(),
+        view.stand.well().map_or_else(dash, |(well, total)| format!("{well}/{total}")),
+        view.drift(now),
+        word(&view.stand.state),
+        if view.stand.behind == 0 { dash() } else { view.stand.behind.to_string() },
         view.opened_at().map_or_else(dash, |time| age(time, now)),
     ]
 }

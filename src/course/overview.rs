@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Course, Known, Progress, STUCK_AFTER};
-use crate::deploylog::EntryCommit;
+use super::{Course, Progress, STUCK_AFTER};
+use crate::deploylog::{EntryCommit, Log};
 use crate::health::Assessment;
 use crate::name::{Code, CommitId, ObjectKey, Reason};
 use crate::plan::OnDrift;
@@ -38,12 +38,14 @@ pub struct Drifts {
 /// See the module.
 #[derive(Debug, Clone)]
 pub struct Overview {
-    /// The log and the inventory.
-    pub known: Known,
+    /// The log.
+    pub log: Log,
     /// The tip of the branch, or why it could not be read; `None` before the first look.
     pub tip: Option<Result<CommitId, Reason>>,
     /// Why the candidate may not enter.
     pub stop: Option<Stop>,
+    /// A candidate is being judged or opened.
+    pub moving: bool,
     /// How far the standing release is.
     pub progress: Option<Progress>,
     /// The objects that are not well.
@@ -62,7 +64,7 @@ impl Course {
     /// How the environment stands; `None` until the log was read.
     #[must_use]
     pub fn overview(&self) -> Option<Overview> {
-        let known = self.known.as_deref()?.clone();
+        let known = self.known.as_deref()?;
         let release = self.behind.release.as_ref();
         let mut drifts = Drifts { on_drift: self.settings.policy.on_drift, ..Drifts::default() };
         let mut troubles = Vec::new();
@@ -87,9 +89,10 @@ impl Course {
             reasons: stopped.reasons.clone(),
         });
         Some(Overview {
-            known,
+            log: known.log.clone(),
             tip: self.tip.clone(),
             stop,
+            moving: matches!(self.tip, Some(Ok(_))) && !self.ahead.rests(&known.log),
             progress: self.progress(),
             unwell: release.map(|release| release.unwell.clone()).unwrap_or_default(),
             troubles,

@@ -1,11 +1,12 @@
 //! The counted requests against what the server itself says was asked of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
-use lockmaster::edge::cluster::{Access, Applied, Cluster, Deleted, Seen};
+use lockmaster::edge::cluster::{Access, Applied, Cluster, Deleted, Seen, Writing};
 use lockmaster::manifest::{Manifest, Stage};
 use lockmaster::name::{Digest, GroupVersionKind, ObjectKey};
+use lockmaster::plan::PART_OF;
 use serde_json::{Value, json};
 
 use crate::control_plane::proxy::{Call, Moment, Proxy, Reply, Verdict};
@@ -81,11 +82,11 @@ pub(super) fn are_all_that_go_over_the_wire(plane: &'static ControlPlane) {
         let one = BTreeMap::from([(objects[0].key.clone(), objects[0].kind.clone())]);
         cluster.clone().read(&one).await.expect("because the server runs");
         cluster.read(&keys).await.expect("because the server runs");
-        let kinds = BTreeSet::from([GroupVersionKind::from_manifest("v1", "ConfigMap")]);
-        let mut watch = std::pin::pin!(cluster.watch(kinds, SET));
-        while !matches!(watch.next().await, Some(Seen::Synced(_))) {}
-        cluster.apply(&objects[0], SET, true).await;
-        while !matches!(watch.next().await, Some(Seen::Object(key, _)) if key == objects[0].key) {}
+        let kind = GroupVersionKind::from_manifest("v1", "ConfigMap");
+        let mut watch = std::pin::pin!(cluster.watch(&kind, &format!("{PART_OF}={SET}")));
+        while !matches!(watch.next().await, Some(Seen::Listed)) {}
+        cluster.apply(&objects[0], SET, Writing { force: true, first: false }).await;
+        while !matches!(watch.next().await, Some(Seen::Object { key, .. }) if key == objects[0].key) {}
         // Clients that others were given count as well.
         let request = http::Request::get("/version").body(Vec::new()).expect("because the path is valid");
         cluster.client().request::<Value>(request).await.expect("because the server runs");

@@ -30,7 +30,7 @@ use crate::name::{Code, Reason};
 
 pub use api::{Api, Document, Question, serve_api};
 pub use login::Login;
-pub use probes::{Probes, serve_probes};
+pub use probes::{Lines, Probes, Text, serve_probes};
 
 /// How long to wait when no connection can be accepted, for example because file descriptors ran out.
 const ACCEPT_WAIT: Duration = Duration::from_millis(100);

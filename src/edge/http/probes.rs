@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, Serving, nothing_here, serve, wrong_method};
@@ -15,13 +16,18 @@ use super::{Limits, Serving, nothing_here, serve, wrong_method};
 /// The Prometheus text form (Prometheus documentation, "Text-based format").
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Makes a text.
+pub type Text = Arc<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
+/// Makes lines.
+pub type Lines = Arc<dyn Fn() -> BoxFuture<'static, Vec<String>> + Send + Sync>;
+
 /// What the probes tell.
 #[derive(Clone)]
 pub struct Probes {
     /// What is not ready, a line each; none: ready.
-    pub unready: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
+    pub unready: Lines,
     /// The metrics as Prometheus text, version 0.0.4.
-    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub metrics: Text,
     /// What a client may do.
     pub limits: Limits,
 }
@@ -43,7 +49,7 @@ pub async fn serve_probes(address: SocketAddr, stop: CancellationToken, probes: 
 }
 
 async fn readyz(State(probes): State<Probes>) -> Response {
-    let unready = (probes.unready)();
+    let unready = (probes.unready)().await;
     if unready.is_empty() {
         return "ok\n".into_response();
     }
@@ -52,5 +58,5 @@ async fn readyz(State(probes): State<Probes>) -> Response {
 }
 
 async fn metrics(State(probes): State<Probes>) -> Response {
-    ([(header::CONTENT_TYPE, METRICS)], (probes.metrics)()).into_response()
+    ([(header::CONTENT_TYPE, METRICS)], (probes.metrics)().await).into_response()
 }

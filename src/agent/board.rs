@@ -1,0 +1,97 @@
+//! What a running agent shows of itself: how each environment stands, metrics, and events. It outlives a change of the
+//! configuration.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::course::Overview;
+use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
+use crate::health::Health;
+use crate::name::{EnvironmentName, PipelineName};
+
+use super::stand::{Stand, State};
+
+/// How long a walk may take to say how its environment stands: it answers between two events.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A question to a walk: how does the environment stand?
+pub(super) type Question = oneshot::Sender<Option<Overview>>;
+
+/// See the module.
+#[derive(Default)]
+pub struct Board {
+    /// The metrics.
+    pub exposition: Exposition,
+    walks: Mutex<BTreeMap<EnvironmentName, mpsc::Sender<Question>>>,
+}
+
+impl Board {
+    /// A walk that answers from now on.
+    pub(super) fn join(&self, environment: &EnvironmentName) -> mpsc::Receiver<Question> {
+        let (ask, asked) = mpsc::channel(16);
+        self.walks.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), ask);
+        asked
+    }
+
+    /// The environments whose walks run.
+    #[must_use]
+    pub fn environments(&self) -> Vec<EnvironmentName> {
+        self.walks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Takes down what is not served any more.
+    pub(super) fn keep_only(&self, pipeline: &PipelineName, served: &[EnvironmentName]) {
+        let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
+        walks.retain(|environment, _| {
+            let kept = served.contains(environment);
+            if !kept {
+                self.exposition.forget(&EnvironmentLabels::new(pipeline, environment));
+            }
+            kept
+        });
+    }
+
+    /// How an environment stands, as its walk knows it; `None` where no walk answers, or it has not read the log yet.
+    pub async fn stand(&self, environment: &EnvironmentName) -> Option<Stand> {
+        let ask = self.walks.lock().unwrap_or_else(PoisonError::into_inner).get(environment).cloned()?;
+        let (answer, answered) = oneshot::channel();
+        let asked = async {
+            ask.send(answer).await.ok()?;
+            answered.await.ok().flatten()
+        };
+        tokio::time::timeout(PATIENCE, asked).await.ok().flatten().map(Stand::of_overview)
+    }
+
+    /// Brings the metrics of all environments up to date.
+    pub async fn measure(&self, pipeline: &PipelineName) {
+        for environment in self.environments() {
+            if let Some(stand) = self.stand(&environment).await {
+                self.exposition.set_environment(&EnvironmentLabels::new(pipeline, &environment), &facts(&stand));
+            }
+        }
+    }
+}
+
+fn facts(stand: &Stand) -> EnvironmentFacts {
+    EnvironmentFacts {
+        state: match stand.state {
+            State::Current => exposition::State::Current,
+            State::Waiting => exposition::State::Waiting,
+            State::Settling => exposition::State::Settling,
+            State::Refused => exposition::State::Refused,
+            State::Held => exposition::State::Held,
+            State::Failed => exposition::State::Failed,
+            State::Blocked => exposition::State::Blocked,
+        },
+        health: stand.health.unwrap_or(Health::Unknown),
+        objects: stand.objects.clone().unwrap_or_default(),
+        behind: stand.behind,
+        drift: stand.drift.objects,
+        fighting: stand.drift.fighting,
+        sequence: stand.log.entries.last().map(|entry| entry.sequence),
+        unpublished: stand.log.entries.len(),
+    }
+}

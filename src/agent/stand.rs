@@ -1,0 +1,332 @@
+//! How an environment stands, for `status`, the API and the metrics: one judgement, whether a running agent knows it or a
+//! verb has just read it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::course::{Overview, Stop};
+use crate::deploylog::{EntryCommit, Log, Phase};
+use crate::health::{Assessment, Health};
+use crate::name::{Class, Code, CommitId, ObjectKey, Reason};
+use crate::plan::OnDrift;
+
+use super::judge::Finding;
+use super::survey::Survey;
+
+/// The states of an environment; the rightmost that holds is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// The tip opens nothing, and the standing release is proven.
+    Current,
+    /// A candidate waits by itself.
+    Waiting,
+    /// From opened until proven, failed or superseded.
+    Settling,
+    /// The candidate is refused.
+    Refused,
+    /// The candidate needs a person.
+    Held,
+    /// The standing release is not healthy.
+    Failed,
+    /// The agent cannot look, write, or trust its own log.
+    Blocked,
+}
+
+/// What is known of drift.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DriftState {
+    /// Everything is as the release says.
+    None,
+    /// Something is not, and nobody heals it now.
+    Found,
+    /// Something is not, and is being healed.
+    Healing,
+    /// Somebody changes it back again and again.
+    Fighting,
+    /// It is left alone on purpose.
+    Paused,
+    /// Nobody looked.
+    Unknown,
+}
+
+/// Drift, in short.
+#[derive(Debug, Clone, Copy)]
+pub struct Drifting {
+    /// What is known.
+    pub state: DriftState,
+    /// How many objects are not as the release says.
+    pub objects: usize,
+    /// Of these, how many somebody changes back.
+    pub fighting: usize,
+    /// When the last one was healed.
+    pub healed_at: Option<Timestamp>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Stand {
+    /// The state.
+    pub state: State,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The log.
+    pub log: Log,
+    /// The candidate, where the tip is one.
+    pub candidate: Option<EntryCommit>,
+    /// Commits of the candidate that the accepted head has not.
+    pub behind: usize,
+    /// Accepted commits that the tip does not have.
+    pub left: u64,
+    /// The worst health of all objects; `None` where nobody looked.
+    pub health: Option<Health>,
+    /// How many objects of the standing release are of each health; `None` where nobody looked.
+    pub objects: Option<BTreeMap<Health, usize>>,
+    /// Drift.
+    pub drift: Drifting,
+    /// Whether anything could be read at all.
+    pub seen: bool,
+}
+
+/// What a state is made of.
+struct Facts<'a> {
+    log: &'a Log,
+    unwell: Vec<(&'a ObjectKey, &'a Assessment)>,
+    prune_waits: &'a [Reason],
+    troubles: &'a [Reason],
+    tip: Option<&'a Result<CommitId, Reason>>,
+    candidate: Candidate<'a>,
+    stuck: Option<&'a Reason>,
+}
+
+enum Candidate<'a> {
+    Nothing,
+    Moving,
+    Stopped(bool, &'a [Reason]),
+    Unreachable(&'a Reason),
+}
+
+impl Drifting {
+    /// Nobody looked.
+    pub const UNKNOWN: Drifting = Drifting { state: DriftState::Unknown, objects: 0, fighting: 0, healed_at: None };
+
+    fn of(objects: usize, fighting: usize, on_drift: OnDrift, heals: bool, healed_at: Option<Timestamp>) -> Self {
+        let state = match on_drift {
+            OnDrift::Pause => DriftState::Paused,
+            _ if objects == 0 => DriftState::None,
+            _ if fighting > 0 => DriftState::Fighting,
+            OnDrift::Heal if heals => DriftState::Healing,
+            OnDrift::Heal | OnDrift::Report => DriftState::Found,
+        };
+        Drifting { state, objects, fighting, healed_at }
+    }
+
+    /// Whether `status` exits 1 for it.
+    #[must_use]
+    pub fn is_finding(&self) -> bool {
+        matches!(self.state, DriftState::Found | DriftState::Healing | DriftState::Fighting)
+    }
+}
+
+impl State {
+    /// Whether `status` exits 1 for it: waiting and settling are well.
+    #[must_use]
+    pub fn is_finding(self) -> bool {
+        self >= State::Refused
+    }
+}
+
+impl Stand {
+    /// As the walk of a running agent knows it.
+    #[must_use]
+    pub fn of_overview(overview: Overview) -> Stand {
+        let Overview { log, tip, stop, moving, progress, unwell, troubles, drifts, prune_waits, stuck } = overview;
+        let candidate = match &stop {
+            Some(Stop { refused, reasons, .. }) => Candidate::Stopped(*refused, reasons),
+            None if moving => Candidate::Moving,
+            None => Candidate::Nothing,
+        };
+        let facts = Facts {
+            log: &log,
+            unwell: unwell.iter().collect(),
+            prune_waits: &prune_waits,
+            troubles: &troubles,
+            tip: tip.as_ref(),
+            candidate,
+            stuck: stuck.as_ref(),
+        };
+        let (state, reasons) = judge(&facts);
+        let objects = progress.map(|progress| {
+            let mut counts = counted(unwell.values().map(|assessment| assessment.health));
+            *counts.entry(Health::Progressing).or_default() += progress.objects - progress.applied;
+            *counts.entry(Health::Healthy).or_default() += progress.healthy;
+            counts.retain(|_, count| *count > 0);
+            counts
+        });
+        let drift = Drifting::of(drifts.found.len(), drifts.fighting, drifts.on_drift, true, drifts.healed_at);
+        let behind = stop.as_ref().map_or(0, |stop| stop.candidate.ships.len().max(1));
+        let candidate = stop.map(|stop| stop.candidate);
+        let health = objects.as_ref().map(worst);
+        Stand { state, reasons, log, candidate, behind, left: 0, health, objects, drift, seen: true }
+    }
+
+    /// As a verb has just read it; `stuck` is what the agent of `run --once` could not do.
+    #[must_use]
+    pub fn of_survey(survey: Survey, on_drift: OnDrift, stuck: Option<&Reason>) -> Stand {
+        let Survey { known, tip, outlook, objects } = survey;
+        let candidate = match outlook.as_ref().map(|outlook| &outlook.verdict) {
+            Some(Finding::Stopped { refused, reasons }) => Candidate::Stopped(*refused, reasons),
+            Some(Finding::Unreachable(reason)) => Candidate::Unreachable(reason),
+            Some(Finding::Admitted(_) | Finding::Accepted) => Candidate::Moving,
+            Some(Finding::Unchanged) | None => Candidate::Nothing,
+        };
+        let facts = Facts {
+            log: &known.log,
+            unwell: objects.iter().flat_map(|objects| &objects.health).collect(),
+            prune_waits: objects.as_ref().map_or(&[], |objects| &objects.prune_waits),
+            troubles: &[],
+            tip: Some(&tip),
+            candidate,
+            stuck,
+        };
+        let (state, reasons) = judge(&facts);
+        let drift = objects.as_ref().and_then(|objects| objects.drifted);
+        let drift = drift.map_or(Drifting::UNKNOWN, |found| Drifting::of(found, 0, on_drift, false, None));
+        let left = outlook.as_ref().map_or(0, |outlook| outlook.left);
+        let outlook = outlook.filter(|outlook| !matches!(outlook.verdict, Finding::Unchanged));
+        let behind = outlook.as_ref().map_or(0, |outlook| outlook.commits.len().max(1));
+        let objects = objects.map(|objects| counted(objects.health.values().map(|assessment| assessment.health)));
+        Stand {
+            state,
+            reasons,
+            log: known.log,
+            candidate: outlook.map(|outlook| outlook.candidate),
+            behind,
+            left,
+            health: objects.as_ref().map(worst),
+            objects,
+            drift,
+            seen: !known.cluster.is_empty(),
+        }
+    }
+
+    /// Of an environment that cannot be looked at.
+    #[must_use]
+    pub fn unknown(reason: Reason) -> Stand {
+        Stand {
+            state: State::Blocked,
+            reasons: vec![reason],
+            log: Log::default(),
+            candidate: None,
+            behind: 0,
+            left: 0,
+            health: None,
+            objects: None,
+            drift: Drifting::UNKNOWN,
+            seen: false,
+        }
+    }
+
+    /// How many objects the standing release has that are well, and how many it has.
+    #[must_use]
+    pub fn well(&self) -> Option<(usize, usize)> {
+        let objects = self.objects.as_ref()?;
+        let well = objects.iter().filter(|(health, _)| crate::plan::is_settled(**health)).map(|(_, count)| count).sum();
+        Some((well, objects.values().sum()))
+    }
+}
+
+/// The worst health of all.
+fn worst(objects: &BTreeMap<Health, usize>) -> Health {
+    let rank = |health: &Health| match health {
+        Health::Healthy => 0,
+        Health::Suspended => 1,
+        Health::Progressing => 2,
+        Health::Unknown => 3,
+        Health::Missing => 4,
+        Health::Failed => 5,
+    };
+    objects.keys().copied().max_by_key(rank).unwrap_or(Health::Healthy)
+}
+
+fn counted(all: impl Iterator<Item = Health>) -> BTreeMap<Health, usize> {
+    let mut counts = BTreeMap::new();
+    for health in all {
+        *counts.entry(health).or_default() += 1;
+    }
+    counts
+}
+
+fn judge(facts: &Facts<'_>) -> (State, Vec<Reason>) {
+    let mut states = BTreeSet::from([State::Current]);
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut add = |state: State, more: &[Reason]| {
+        states.insert(state);
+        let new = more.iter().filter(|reason| !reasons.contains(reason)).cloned().collect::<Vec<_>>();
+        reasons.extend(new);
+    };
+    let standing = facts.log.standing.as_ref();
+    match standing.map(|standing| &standing.outcome) {
+        None => add(State::Waiting, &[]),
+        Some(None) => add(State::Settling, &[]),
+        Some(Some((Phase::Failed, _))) => add(State::Failed, &standing.map_or(Vec::new(), |it| it.reasons.clone())),
+        Some(Some((Phase::Proven, _))) => {
+            let ill = unwell(&facts.unwell);
+            if !ill.is_empty() {
+                add(State::Failed, &ill);
+            }
+            if !facts.prune_waits.is_empty() {
+                add(State::Held, facts.prune_waits);
+            }
+        }
+        Some(Some(_)) => {}
+    }
+    for trouble in facts.troubles {
+        let person = trouble.code.class() == Class::Person;
+        add(if person { State::Held } else { State::Settling }, std::slice::from_ref(trouble));
+    }
+    if let Some(Err(reason)) = facts.tip {
+        add(state_of(reason), std::slice::from_ref(reason));
+    }
+    match facts.candidate {
+        Candidate::Nothing => {}
+        Candidate::Moving => add(State::Waiting, &[]),
+        Candidate::Stopped(refused, reasons) => add(stopped(refused, reasons), reasons),
+        Candidate::Unreachable(reason) => add(State::Blocked, std::slice::from_ref(reason)),
+    }
+    if let Some(reason) = facts.stuck {
+        add(State::Blocked, std::slice::from_ref(reason));
+        // It stands last: it is why nothing moves.
+        reasons.retain(|known| known != reason);
+        reasons.push(reason.clone());
+    }
+    (states.last().copied().unwrap_or(State::Blocked), reasons)
+}
+
+fn unwell(objects: &[(&ObjectKey, &Assessment)]) -> Vec<Reason> {
+    let bad = objects.iter().filter(|(_, it)| matches!(it.health, Health::Failed | Health::Missing));
+    let reason = |(key, assessment): &(&ObjectKey, &Assessment)| {
+        Reason::new(Code::ObjectFailed, format!("`{key}`: {}", assessment.message)).at_object((*key).clone())
+    };
+    bad.map(reason).collect()
+}
+
+fn stopped(refused: bool, reasons: &[Reason]) -> State {
+    let person = reasons.iter().any(|reason| reason.code.class() == Class::Person);
+    match (refused, person) {
+        (_, true) => State::Held,
+        (true, false) => State::Refused,
+        (false, false) => State::Waiting,
+    }
+}
+
+/// What it means that the tip could not be read.
+fn state_of(reason: &Reason) -> State {
+    match reason.code.class() {
+        Class::Refused => State::Refused,
+        Class::Person => State::Held,
+        _ => State::Blocked,
+    }
+}
