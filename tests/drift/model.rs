@@ -68,6 +68,8 @@ pub(crate) fn leaves(place: &[String], value: &Value, into: &mut BTreeMap<Place,
                 }
             }
         }
+        // Metadata is never empty: a name always stays.
+        _ if place == ["f:metadata"] => {}
         _ => drop(into.insert(place.to_vec(), value.clone())),
     }
 }
@@ -83,6 +85,18 @@ pub(crate) fn content(object: &Value) -> Value {
         metadata.remove(name);
     }
     object
+}
+
+/// The server keeps no null; who said it owns the place.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.retain(|_, value| !value.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 fn tracked(object: &Value) -> BTreeMap<Place, Value> {
@@ -113,7 +127,7 @@ pub(crate) fn fields_v1(places: &BTreeSet<Place>) -> Value {
 pub(crate) struct Server {
     pub(crate) object: Value,
     pub(crate) ours: BTreeSet<Place>,
-    pub(crate) others: Vec<Value>,
+    pub(crate) theirs: BTreeSet<Place>,
     version: u64,
     generation: i64,
 }
@@ -124,18 +138,22 @@ impl Server {
         let mut object = manifest.value.clone();
         object["metadata"]["labels"][PART_OF] = json!(SET);
         let ours = tracked(&object).into_keys().collect();
-        Server { object, ours, others: Vec::new(), version: 100, generation: 1 }
+        drop_nulls(&mut object);
+        Server { object, ours, theirs: BTreeSet::new(), version: 100, generation: 1 }
     }
 
     /// What a read or a watch shows.
     pub(crate) fn shown(&self) -> Value {
-        let entry = json!({
-            "manager": "lockmaster", "operation": "Apply", "apiVersion": self.object["apiVersion"], "fieldsType": "FieldsV1",
-            "time": "2026-03-01T10:00:00Z", "fieldsV1": fields_v1(&self.ours),
-        });
+        let entry = |manager: &str, operation: &str, time: &str, set: &BTreeSet<Place>| {
+            json!({
+                "manager": manager, "operation": operation, "apiVersion": self.object["apiVersion"], "time": time,
+                "fieldsType": "FieldsV1", "fieldsV1": fields_v1(set),
+            })
+        };
+        let ours = entry("lockmaster", "Apply", "2026-03-01T10:00:00Z", &self.ours);
+        let theirs = entry("kubectl-edit", "Update", "2026-03-01T11:00:00Z", &self.theirs);
         let mut shown = self.object.clone();
-        let entries: Vec<Value> = [entry].into_iter().chain(self.others.iter().cloned()).collect();
-        shown["metadata"]["managedFields"] = Value::from(entries);
+        shown["metadata"]["managedFields"] = if self.theirs.is_empty() { json!([ours]) } else { json!([ours, theirs]) };
         shown["metadata"]["resourceVersion"] = json!(self.version.to_string());
         shown["metadata"]["generation"] = json!(self.generation);
         shown
@@ -152,6 +170,8 @@ impl Server {
             (old, new) => old != new,
         };
         self.ours.retain(|place| !changed(place));
+        self.theirs.retain(|place| after.contains_key(place));
+        self.theirs.extend(after.keys().filter(|place| changed(place)).cloned());
         self.untracked(object);
     }
 
@@ -184,7 +204,7 @@ fn merged(place: &[String], live: &Value, wish: &Value) -> Value {
     match (live, wish, shape(place)) {
         (Value::Object(live), Value::Object(wish), Shape::Granular) => {
             let mut both = live.clone();
-            for (name, wish) in wish {
+            for (name, wish) in wish.iter().filter(|(_, wish)| !wish.is_null()) {
                 let inner = then(place, format!("f:{name}"));
                 let value = live.get(name).map_or_else(|| wish.clone(), |live| merged(&inner, live, wish));
                 both.insert(name.clone(), value);

@@ -6,6 +6,7 @@ use super::super::fields::{self, Ownership, Path, Step};
 use super::super::{FieldChange, FieldOwner};
 use super::applied::wish;
 use super::entry::{Entry, Item, is_leaf, key_of};
+use super::schema::ATOMIC_MAPS;
 use super::{Drift, View};
 use crate::manifest::Manifest;
 
@@ -22,19 +23,23 @@ pub(super) fn name(manifest: &Manifest, seen: &Value, view: View, set_id: &str) 
     };
     // A server adds defaults inside values that are owned whole: they are told only if there is nothing else to tell.
     let lenient = named(false);
-    let naming = if lenient.found.is_empty() { named(true) } else { lenient };
+    let mut naming = if lenient.found.is_empty() { named(true) } else { lenient };
+    if naming.found.is_empty() {
+        naming.entries(None, None);
+    }
     let owners = naming.found.iter().filter_map(|change| change.drift.clone());
     let newest = owners.max_by(|a, b| a.time.cmp(&b.time));
     let by = newest.or_else(|| if naming.is_gone { last_writer(seen) } else { None });
     Drift { fields: naming.found, by }
 }
 
-/// The newest entry that is not ours and not of the subresource `status`.
+/// The newest entry that is not ours, not older than ours, and not of the subresource `status`.
 fn last_writer(seen: &Value) -> Option<FieldOwner> {
-    let entries = seen.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let entries = || seen.pointer("/metadata/managedFields").and_then(Value::as_array).into_iter().flatten();
+    let ours = entries().find(|entry| fields::is_ours(entry)).and_then(|entry| fields::owner(entry).time);
     let is_status = |entry: &Value| entry.get("subresource").is_some_and(|part| part == "status");
-    let others = entries.filter(|entry| !fields::is_ours(entry) && !is_status(entry)).map(fields::owner);
-    others.max_by(|a, b| a.time.cmp(&b.time))
+    let others = entries().filter(|entry| !fields::is_ours(entry) && !is_status(entry)).map(fields::owner);
+    others.filter(|other| other.time >= ours).max_by(|a, b| a.time.cmp(&b.time))
 }
 
 /// What is known of the live value at some place.
@@ -69,14 +74,17 @@ struct Naming {
     /// Without our entry nothing is told to be lost, field by field.
     has_entry: bool,
     found: Vec<FieldChange>,
-    /// Nobody owns some place that was told.
+    /// Something told is gone, so that no entry says who took it away.
     is_gone: bool,
 }
 
 impl Naming {
-    fn tell(&mut self, path: &Path, owned: &Ownership<'_>, from: Option<&Value>, to: Option<&Value>) {
-        self.is_gone |= owned.ours().is_none() && owned.others().next().is_none();
-        self.found.push(fields::change(self.is_secret, path, from, to, owned.foreign()));
+    fn tell(&mut self, path: &Path, owned: &Ownership<'_>, from: Sight<'_>, to: Option<&Value>) {
+        // What is gone has no owner; an entry that names a map around it only says that it left that map empty once.
+        let is_gone = matches!(from, Sight::Seen(None));
+        self.is_gone |= is_gone;
+        let owner = if is_gone { None } else { owned.foreign() };
+        self.found.push(fields::change(self.is_secret, path, from.value(), to, owner));
     }
 
     /// Our entry as a whole: there is none, or it is of another version.
@@ -84,11 +92,14 @@ impl Naming {
         let wished = manifest.kind.api_version();
         let version = Entry::of(seen).map(|entry| entry.api_version);
         if version != Some(wished.as_str()) {
-            let path = Path::default().then(field("metadata")).then(field("managedFields"));
-            let (from, to) = (version.map(Value::from), Value::from(wished));
-            self.found.push(fields::change(self.is_secret, &path, from.as_ref(), Some(&to), None));
+            self.entries(version.map(Value::from), Some(wished.into()));
             self.is_gone |= version.is_none();
         }
+    }
+
+    fn entries(&mut self, from: Option<Value>, to: Option<Value>) {
+        let path = Path::default().then(field("metadata")).then(field("managedFields"));
+        self.found.push(fields::change(self.is_secret, &path, from.as_ref(), to.as_ref(), None));
     }
 
     fn object(&mut self, wish: &Map<String, Value>, seen: &Value, view: View) {
@@ -102,7 +113,7 @@ impl Naming {
 
     fn place(&mut self, path: &Path, owned: &Ownership<'_>, sight: Sight<'_>, wish: &Value) {
         match wish {
-            Value::Object(wished) if !wished.is_empty() && !is_whole(owned) => match sight {
+            Value::Object(wished) if !wished.is_empty() && !is_whole_map(path, owned) => match sight {
                 Sight::Unseen | Sight::Seen(Some(Value::Object(_))) => {
                     self.fields(path, owned, &|name| sight.field(name), wished);
                 }
@@ -110,11 +121,11 @@ impl Naming {
                 Sight::Seen(None) if self.is_secret && fields::holds_secrets(path) => {
                     self.fields(path, owned, &|_| Sight::Seen(None), wished);
                 }
-                Sight::Seen(_) => self.tell(path, owned, sight.value(), Some(wish)),
+                Sight::Seen(_) => self.tell(path, owned, sight, Some(wish)),
             },
-            Value::Array(wished) if !wished.is_empty() && !is_whole(owned) => match sight {
+            Value::Array(wished) if !wished.is_empty() && !is_whole_list(owned) => match sight {
                 Sight::Unseen | Sight::Seen(Some(Value::Array(_))) => self.list(path, owned, sight, wished),
-                Sight::Seen(_) => self.tell(path, owned, sight.value(), Some(wish)),
+                Sight::Seen(_) => self.tell(path, owned, sight, Some(wish)),
             },
             _ => self.whole(path, owned, sight, wish),
         }
@@ -129,7 +140,7 @@ impl Naming {
             Sight::Unseen => false,
         };
         if is_lost || differs {
-            self.tell(path, owned, sight.value(), Some(wish));
+            self.tell(path, owned, sight, Some(wish));
         }
     }
 
@@ -156,7 +167,7 @@ impl Naming {
     /// What our entry names and the manifest does not: an apply removes it, or leaves it to those who own it too.
     fn surplus(&mut self, path: &Path, owned: &Ownership<'_>, sight: Sight<'_>) {
         let stays = owned.others().next().is_some();
-        self.tell(path, owned, sight.value(), sight.value().filter(|_| stays));
+        self.tell(path, owned, sight, sight.value().filter(|_| stays));
     }
 
     fn list(&mut self, path: &Path, owned: &Ownership<'_>, sight: Sight<'_>, wish: &[Value]) {
@@ -179,14 +190,14 @@ impl Naming {
             let (path, further) = (path.then(step.clone()), owned.step(&step, None));
             match (sight, &at[..]) {
                 (Sight::Unseen, _) => self.element(&path, &further, sight, wished),
-                (Sight::Seen(_), []) => self.tell(&path, &further, None, Some(wished)),
+                (Sight::Seen(_), []) => self.tell(&path, &further, Sight::Seen(None), Some(wished)),
                 (Sight::Seen(_), [at]) => {
                     found.push((*at, key));
                     self.element(&path, &further, Sight::Seen(Some(&live[*at])), wished);
                 }
                 (Sight::Seen(_), several) => {
                     let twice: Value = several.iter().map(|at| live[*at].clone()).collect();
-                    self.tell(&path, &further, Some(&twice), Some(wished));
+                    self.tell(&path, &further, Sight::Seen(Some(&twice)), Some(wished));
                 }
             }
         }
@@ -194,7 +205,7 @@ impl Naming {
             let order = |found: &[(usize, &Key)]| -> Value { found.iter().map(|(_, key)| shown(key)).collect() };
             let to = order(&found);
             found.sort_unstable_by_key(|(at, _)| *at);
-            self.tell(path, owned, Some(&order(&found)), Some(&to));
+            self.tell(path, owned, Sight::Seen(Some(&order(&found))), Some(&to));
         }
         for key in owned.ours().into_iter().flat_map(Map::keys) {
             let Some(Item::Keys(keys)) = Item::read(key) else { continue };
@@ -210,7 +221,7 @@ impl Naming {
     /// An element of a keyed list: that it is there is owned beside what is in it.
     fn element(&mut self, path: &Path, owned: &Ownership<'_>, sight: Sight<'_>, wish: &Value) {
         if owned.ours().is_some_and(|node| !node.is_empty() && !node.contains_key(".")) {
-            self.tell(path, owned, sight.value(), sight.value());
+            self.tell(path, owned, sight, sight.value());
         }
         self.place(path, owned, sight, wish);
     }
@@ -227,7 +238,7 @@ impl Naming {
             Sight::Unseen => true,
         };
         if (self.has_entry && !is_owned) || !agrees {
-            self.tell(path, owned, sight.value(), Some(&Value::from(wish)));
+            self.tell(path, owned, sight, Some(&Value::from(wish)));
         }
     }
 }
@@ -246,8 +257,14 @@ fn shown(key: &Key) -> Value {
     }
 }
 
-/// Whether the value here has one owner for all that is in it; where it is not ours, as far as others show.
-fn is_whole(owned: &Ownership<'_>) -> bool {
+/// Whether the map here has one owner for all that is in it. Where it is not ours, others may only have left it empty.
+fn is_whole_map(path: &Path, owned: &Ownership<'_>) -> bool {
+    let is_atomic = || path.field().is_some_and(|name| ATOMIC_MAPS.contains(&name));
+    owned.ours().map_or_else(|| is_atomic() && owned.others().any(is_leaf), is_leaf)
+}
+
+/// The same of a list; where it is not ours, as far as others show.
+fn is_whole_list(owned: &Ownership<'_>) -> bool {
     owned.ours().map_or_else(|| owned.others().any(is_leaf), is_leaf)
 }
 
@@ -259,8 +276,12 @@ fn is_set(owned: &Ownership<'_>) -> bool {
 fn agrees(live: Option<&Value>, wish: &Value) -> bool {
     match (live, wish) {
         (_, Value::Null) => true,
+        // The server leaves out what says nothing, and this stays ours.
         (None, Value::Object(wish)) => wish.is_empty(),
         (None, Value::Array(wish)) => wish.is_empty(),
+        (None, Value::String(wish)) => wish.is_empty(),
+        (None, Value::Number(wish)) => wish.as_f64() == Some(0.0),
+        (None, Value::Bool(wish)) => !wish,
         (Some(Value::Object(live)), Value::Object(wish)) => {
             wish.iter().all(|(name, wish)| agrees(live.get(name), wish))
         }

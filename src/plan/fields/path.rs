@@ -27,6 +27,14 @@ impl Path {
         Path(steps)
     }
 
+    /// The field that the path ends at.
+    pub(in super::super) fn field(&self) -> Option<&str> {
+        match self.0.last()? {
+            Step::Field(name) => Some(name),
+            Step::Item(_) | Step::Index(_) => None,
+        }
+    }
+
     /// Whether these are the path's fields; a path with a list element in it is none of them.
     pub(super) fn is(&self, fields: &[&str]) -> bool {
         self.0.len() == fields.len() && self.starts_with(fields)
