@@ -45,6 +45,12 @@ pub(crate) fn run(tests: Vec<Test>) -> ExitCode {
     run_but(tests, &[])
 }
 
+/// The same with these parts of a control plane only.
+pub(crate) fn run_on(parts: Parts, tests: Vec<Test>) -> ExitCode {
+    PARTS.set(parts).expect("because a test binary says once what it needs");
+    run(tests)
+}
+
 /// The same, with tests that are listed as ignored: the name, and why.
 pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
     let missing = binaries().is_none();
@@ -78,8 +84,11 @@ pub(crate) fn binaries() -> Option<PathBuf> {
 /// The control plane of this test binary, started on first use.
 pub(crate) fn shared() -> &'static ControlPlane {
     static SHARED: OnceLock<ControlPlane> = OnceLock::new();
-    SHARED.get_or_init(|| ControlPlane::start(Parts::All))
+    SHARED.get_or_init(|| ControlPlane::start(PARTS.get().copied().unwrap_or(Parts::All)))
 }
+
+/// What [`run_on`] was asked for.
+static PARTS: OnceLock<Parts> = OnceLock::new();
 
 /// What is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
