@@ -21,6 +21,21 @@ fn key() -> HashKey {
     HashKey::new(*b"a key that is only for the tests")
 }
 
+/// What became of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The server did not take it.
+    Refused,
+    /// It changed nothing that is stored.
+    NoEffect,
+    /// The server says that it made a drift.
+    Drift,
+    /// The server says that it made none.
+    Same,
+    /// The server cannot say.
+    Unknown,
+}
+
 pub(crate) struct Life<'a> {
     origin: &'a Manifest,
     manifest: Manifest,
@@ -47,35 +62,41 @@ impl<'a> Life<'a> {
         *self = Life::begin(ground, self.origin).await;
     }
 
-    /// One write, and the verdict on it.
+    /// One random write, and the verdict on it.
     pub(crate) async fn step(&mut self, ground: &Ground, dice: &mut Dice) {
         if self.age >= AGE {
             self.renew(ground).await;
         }
         let request = write(dice, &self.live, &self.manifest.value);
+        match self.take(ground, &request).await {
+            Told::Refused | Told::NoEffect => {}
+            Told::Drift | Told::Same => self.try_another_wish(ground, dice).await,
+            Told::Unknown => self.renew(ground).await,
+        }
+    }
+
+    /// One write, the verdict on it, and if it made a drift, the heal.
+    pub(crate) async fn take(&mut self, ground: &Ground, request: &Request) -> Told {
         ground.count("write: tried");
-        let Some(live) = sent(ground, &path(&self.manifest), &request).await else { return };
+        let Some(live) = sent(ground, &path(&self.manifest), request).await else { return Told::Refused };
         if live["metadata"]["resourceVersion"] == self.live["metadata"]["resourceVersion"] {
             ground.count("write: without effect");
-            return;
+            return Told::NoEffect;
         }
         ground.count("write: done");
         self.age += 1;
         self.live = live;
         match ground.cluster.dry_run(&self.manifest, SET).await {
-            Ok(DryRun::Would(would)) => {
-                self.judge(ground, &request, &would).await;
-                self.try_another_wish(ground, dice).await;
-            }
+            Ok(DryRun::Would(would)) => self.judge(ground, request, &would).await,
             Ok(DryRun::Denied(_)) => {
                 ground.count("truth: the dry run is refused");
-                self.renew(ground).await;
+                Told::Unknown
             }
             Err(error) => panic!("{error}"),
         }
     }
 
-    async fn judge(&mut self, ground: &Ground, request: &Request, would: &Value) {
+    async fn judge(&mut self, ground: &Ground, request: &Request, would: &Value) -> Told {
         let truth = changes(&self.live, would);
         let mut moved = self.baseline.clone();
         let whole = check(&mut moved, &self.live, View::Whole, &key());
@@ -100,7 +121,7 @@ impl<'a> Life<'a> {
         if !truth {
             ground.count(format!("same: {}", if proven { "proven" } else { "not sure" }));
             self.baseline = moved;
-            return;
+            return Told::Same;
         }
         if let Some(unnamed) = unnamed(&self.manifest, &self.live, would, &drift) {
             wrong(&format!("{unnamed} is not named"));
@@ -113,6 +134,7 @@ impl<'a> Life<'a> {
             None => "drift: by nobody".to_owned(),
         });
         self.heal(ground, request, would).await;
+        Told::Drift
     }
 
     /// A manifest that was never applied counts as applied only if its apply would change nothing.

@@ -7,6 +7,7 @@
 mod control_plane;
 mod life;
 mod objects;
+mod rows;
 mod writes;
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use control_plane::{AGENT, ControlPlane, Parts};
+use control_plane::{AGENT, ControlPlane, Parts, Test};
 use futures::future::join_all;
 use life::Life;
 use lockmaster::edge::cluster::{Access, Cluster};
@@ -28,8 +29,11 @@ const COPIES: usize = 2;
 const SHOWN: usize = 8;
 
 fn main() -> ExitCode {
-    let name = "a_verdict_after_any_write_is_that_of_a_dry_run_of_a_forced_apply";
-    control_plane::run_on(Parts::Server, vec![(name, thousands_of_writes)])
+    let tests: Vec<Test> = vec![
+        ("known_writes_are_told_as_the_server_tells_them", rows::known_writes),
+        ("a_verdict_after_any_write_is_that_of_a_dry_run_of_a_forced_apply", thousands_of_writes),
+    ];
+    control_plane::run_on(Parts::Server, tests)
 }
 
 /// What happened so far.
@@ -37,6 +41,15 @@ fn main() -> ExitCode {
 struct Tally {
     counts: BTreeMap<String, usize>,
     wrong: Vec<String>,
+}
+
+impl Tally {
+    fn assert_right(&self, context: &str) {
+        for wrong in self.wrong.iter().take(SHOWN) {
+            println!("\n{wrong}");
+        }
+        assert!(self.wrong.is_empty(), "{} wrong, {context}", self.wrong.len());
+    }
 }
 
 /// What all lanes share.
@@ -49,6 +62,17 @@ struct Ground {
 }
 
 impl Ground {
+    async fn new(plane: &ControlPlane, writes: u64) -> Self {
+        let access = Access { kubeconfig: Some(plane.kubeconfig(AGENT)), context: None };
+        Ground {
+            cluster: Cluster::connect(&access).await.expect("because the harness wrote the file"),
+            client: plane.admin(),
+            left: Cell::new(usize::try_from(writes).expect("because it fits")),
+            names: Cell::new(0),
+            tally: RefCell::default(),
+        }
+    }
+
     fn count(&self, what: impl Into<String>) {
         *self.tally.borrow_mut().counts.entry(what.into()).or_default() += 1;
     }
@@ -84,16 +108,9 @@ fn thousands_of_writes(plane: &'static ControlPlane) {
     objects::define_widget(plane);
     let namespace = plane.namespace("drift");
     let manifests = objects::manifests(&namespace);
-    let access = Access { kubeconfig: Some(plane.kubeconfig(AGENT)), context: None };
     let start = Instant::now();
     let tally = plane.block_on(async {
-        let ground = Ground {
-            cluster: Cluster::connect(&access).await.expect("because the harness wrote the file"),
-            client: plane.admin(),
-            left: Cell::new(usize::try_from(writes).expect("because it fits")),
-            names: Cell::new(0),
-            tally: RefCell::default(),
-        };
+        let ground = Ground::new(plane, writes).await;
         let copies: Vec<_> = (0..COPIES).flat_map(|_| &manifests).collect();
         join_all((0..LANES).map(|lane| {
             let mine: Vec<_> = copies.iter().skip(lane).step_by(LANES).copied().collect();
@@ -107,10 +124,7 @@ fn thousands_of_writes(plane: &'static ControlPlane) {
         println!("{count:>7}  {what}");
     }
     println!("{:>7}  seconds", start.elapsed().as_secs());
-    for wrong in tally.wrong.iter().take(SHOWN) {
-        println!("\n{wrong}");
-    }
-    assert!(tally.wrong.is_empty(), "{} wrong with seed {seed}", tally.wrong.len());
+    tally.assert_right(&format!("seed {seed}"));
     let of = |what: &str| tally.counts.get(what).copied().unwrap_or_default() as u64;
     assert!(of("write: done") > writes / 3, "too few writes were taken by the server to mean anything");
     assert!(of("same: proven") > writes / 20, "too few objects were proven to be as applied");

@@ -1,5 +1,7 @@
 //! The objects of the test, and where the server keeps them.
 
+use std::sync::OnceLock;
+
 use lockmaster::manifest::{Fence, Manifest, ManifestSet, Scope, Scopes, read};
 use lockmaster::name::{GroupKind, RepoPath};
 use serde_json::json;
@@ -42,8 +44,14 @@ pub(crate) fn path(manifest: &Manifest) -> String {
     format!("/{root}/{}/namespaces/{namespace}/{plural}/{}", manifest.kind.api_version(), manifest.key.name)
 }
 
-/// Makes the kind `Widget`, which keeps each of its fields in another way.
+/// Makes the kind `Widget`, once for all tests.
 pub(crate) fn define_widget(plane: &ControlPlane) {
+    static DEFINED: OnceLock<()> = OnceLock::new();
+    DEFINED.get_or_init(|| define(plane));
+}
+
+/// A kind that keeps each of its fields in another way.
+fn define(plane: &ControlPlane) {
     let text = json!({"type": "string"});
     let number = json!({"type": "integer"});
     let part = json!({"type": "object", "required": ["id"], "properties": {"id": text, "weight": number}});
