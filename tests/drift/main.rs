@@ -84,3 +84,38 @@ fn another_key_knows_nothing() {
     let object = Server::applied(&manifest(web())).shown();
     assert_eq!(check(&mut baseline(&object), &object, View::Whole, &HashKey::new([8; 32])), Check::Drifted);
 }
+
+#[test]
+fn an_equal_generation_means_untouched_but_for_a_kind_that_never_counts() {
+    let after = |kind: &str| {
+        let wish =
+            json!({"apiVersion": "scheduling.k8s.io/v1", "kind": kind, "metadata": {"name": "high"}, "value": 5});
+        let mut object = Server::applied(&manifest(wish)).shown();
+        let mut before = baseline(&object);
+        object["metadata"]["resourceVersion"] = json!("200");
+        object["value"] = json!(6);
+        let by_metadata = check(&mut before.clone(), &object, View::Metadata, &key());
+        (check(&mut before, &object, View::Whole, &key()), by_metadata)
+    };
+    assert_eq!(after("Counted"), (Check::Same, Check::Same));
+    assert_eq!(after("PriorityClass"), (Check::Drifted, Check::Look));
+}
+
+#[test]
+fn a_check_that_finds_nothing_moves_the_baseline_on() {
+    let mut object = Server::applied(&manifest(web())).shown();
+    let mut before = baseline(&object);
+    object["metadata"]["resourceVersion"] = json!("200");
+    object["metadata"]["generation"] = json!(7);
+    object["spec"]["paused"] = json!(true);
+    assert_eq!(check(&mut before, &object, View::Metadata, &key()), Check::Look, "nobody knows what changed");
+    assert_eq!(before.version(), 100);
+    assert_eq!(check(&mut before, &object, View::Whole, &key()), Check::Same);
+    assert_eq!(before.version(), 200);
+    assert_eq!(check(&mut before, &object, View::Metadata, &key()), Check::Same);
+    object["metadata"]["resourceVersion"] = json!("300");
+    object["spec"]["replicas"] = json!(9);
+    object["metadata"]["generation"] = json!(8);
+    assert_eq!(check(&mut before, &object, View::Whole, &key()), Check::Drifted);
+    assert_eq!(before.version(), 200, "a drift moves nothing");
+}
