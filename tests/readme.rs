@@ -18,7 +18,7 @@ const SUBSTITUTES: [(&str, &str); 5] = [
     ("cargo install --locked --path .", "true"),
     ("cargo test", "true"),
     ("export KUBEBUILDER_ASSETS=$(bash tests/control-plane/build.sh)", "true"),
-    ("lockmaster run &", "timeout --preserve-status -s TERM 5 lockmaster run --listen 127.0.0.1:0"),
+    ("lockmaster run &", "timeout --foreground --preserve-status -s TERM 5 lockmaster run --listen 127.0.0.1:0"),
 ];
 
 /// Text blocks that no command prints: the walk.
