@@ -1,6 +1,6 @@
 //! One object under random writes.
 
-use lockmaster::edge::cluster::Applied;
+use lockmaster::edge::cluster::{Applied, Writing};
 use lockmaster::manifest::Manifest;
 use lockmaster::plan::drift::{Baseline, Check, Drift, HashKey, View, check, is_as_applied, name};
 use lockmaster::plan::{DryRun, field_changes};
@@ -223,7 +223,7 @@ async fn sent(ground: &Ground, path: &str, request: &Request) -> Option<Value> {
 }
 
 async fn applied(ground: &Ground, manifest: &Manifest) -> Value {
-    match ground.cluster.apply(manifest, SET, true).await {
+    match ground.cluster.apply(manifest, SET, Writing { force: true, first: false }).await {
         Applied::Done { object, .. } => object,
         other => panic!("applied, not {other:?}"),
     }
