@@ -178,7 +178,7 @@ async fn show(mut steps: mpsc::UnboundedReceiver<Step>, terminal: bool) {
     let mut shown = false;
     let mut newest: Option<Step> = None;
     loop {
-        let early = newest.is_some() && !shown;
+        let early = terminal && newest.is_some() && !shown;
         tokio::select! {
             step = steps.recv() => match step {
                 None => break,
