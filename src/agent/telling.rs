@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::course::{Judged, News, Telling, Verdict};
+use crate::course::{Judged, Loss, News, Telling, Verdict};
 use crate::deploylog::{Action, Phase, Proposal};
 use crate::edge::clock;
 use crate::edge::events::Happened;
 use crate::edge::exposition::{Applied, Walked};
 use crate::name::{Class, Code, Reason};
 use crate::plan::FieldChange;
+use crate::plan::drift::View;
 
 use super::carry::Carrier;
 
@@ -33,7 +34,7 @@ struct Line {
 
 impl Line {
     fn of(telling: &Telling) -> Self {
-        let Telling { object, drift, gone, requests: _ } = telling;
+        let Telling { object, drift, view, loss, requests: _ } = telling;
         let one = match drift.fields.as_slice() {
             [field] => Some(field),
             _ => None,
@@ -41,13 +42,24 @@ impl Line {
         let by = drift.by.as_ref();
         Line {
             object: object.to_string(),
-            fields: if *gone { "(deleted)".to_owned() } else { fields(&drift.fields) },
-            live: one.map(|field| shown(field, field.from.as_ref(), "(secret, differs)")),
+            fields: what(*loss, &drift.fields),
+            // Of what only its metadata was seen, the live value is not known.
+            live: one
+                .filter(|_| *view == View::Whole)
+                .map(|field| shown(field, field.from.as_ref(), "(secret, differs)")),
             desired: one.map(|field| shown(field, field.to.as_ref(), "(secret)")),
             manager: by.map(|by| by.manager.clone()),
             operation: by.map(|by| by.operation.clone()),
             changed: by.and_then(|by| by.time.clone()),
         }
+    }
+}
+
+fn what(loss: Option<Loss>, changed: &[FieldChange]) -> String {
+    match loss {
+        Some(Loss::Deleted) => "(deleted)".to_owned(),
+        Some(Loss::Unlabelled) => "(label lost)".to_owned(),
+        None => fields(changed),
     }
 }
 
@@ -69,8 +81,7 @@ fn shown(field: &FieldChange, value: Option<&Value>, secret: &str) -> String {
 /// What drifted, for people.
 fn sentence(telling: &Telling) -> String {
     let by = telling.drift.by.as_ref().map_or(String::new(), |by| format!(", by {}", by.manager));
-    let what = if telling.gone { "was deleted".to_owned() } else { fields(&telling.drift.fields) };
-    format!("{} {what}{by}", telling.object)
+    format!("{} {}{by}", telling.object, what(telling.loss, &telling.drift.fields))
 }
 
 impl Carrier {

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::course::Sighting;
 use crate::edge::cluster::{Cluster, Seen};
 use crate::edge::exposition::WatchRestart;
-use crate::name::{GroupVersionKind, ObjectKey, Reason};
+use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::PART_OF;
 use crate::plan::drift::View;
 
@@ -194,7 +194,12 @@ impl Shared {
                 let set_id = metadata["labels"][PART_OF].as_str().unwrap_or_default().to_owned();
                 self.tell(&set_id, Sighting::Gone(key, version(&metadata))).await;
             }
-            Seen::Failed(reason) => self.fails(reason),
+            Seen::Failed(reason) => {
+                if reason.code == Code::Forbidden {
+                    self.tell_all(|kind| Sighting::Unwatched(kind.clone(), reason.clone())).await;
+                }
+                self.fails(reason);
+            }
         }
     }
 
@@ -253,6 +258,11 @@ impl Shared {
             match failed {
                 None => self.watchers.push(watcher),
                 Some(reason) => {
+                    if reason.code == Code::Forbidden {
+                        let unwatched = Sighting::Unwatched(self.kind.clone(), reason.clone());
+                        // Whoever is gone needs not know.
+                        let _ = watcher.to.send(unwatched).await;
+                    }
                     self.fails(reason);
                     self.late.push((now + wait, (wait * 2).min(WAITS[1]), watcher));
                 }

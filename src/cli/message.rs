@@ -5,6 +5,7 @@ use crate::agent::site::Site;
 use crate::config::Environment;
 use crate::deploylog::Log;
 use crate::name::{Class, Code, Reason};
+use crate::plan::OnDrift;
 
 /// What hints may name about an environment.
 pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -> Place {
@@ -55,7 +56,8 @@ fn consequence(environment: &Environment, log: &Log) -> String {
     match &log.standing {
         Some(standing) => {
             let short = standing.commit.id.short();
-            format!("nothing is applied; {short} ({}/{}) stays", environment.name, standing.sequence)
+            let healed = if environment.on_drift == OnDrift::Heal { " and is still healed" } else { "" };
+            format!("nothing is applied; {short} ({}/{}) stays{healed}", environment.name, standing.sequence)
         }
         None => "nothing is applied".to_owned(),
     }

@@ -46,8 +46,8 @@ use ahead::Ahead;
 use backoff::Backoff;
 use behind::Behind;
 pub use order::{
-    Answer, Appended, Applied, Brief, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, News, Opening,
-    Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
+    Answer, Appended, Applied, Brief, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, Loss, News,
+    Opening, Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
 };
 pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;

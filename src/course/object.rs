@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Loss;
 use super::backoff::Backoff;
 use super::heat::Heat;
 use crate::name::Reason;
@@ -65,8 +66,9 @@ impl Seen {
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) drift: Drift,
-    /// Deleted, or without our label.
-    pub(super) gone: bool,
+    pub(super) view: View,
+    /// It is out of sight.
+    pub(super) loss: Option<Loss>,
     pub(super) seen_at: Timestamp,
     /// Requests that it took to find out.
     pub(super) requests: u32,

@@ -15,7 +15,7 @@ use crate::gate::Admitted;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::Manifest;
 use crate::name::{CommitId, Digest, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::drift::Drift;
+use crate::plan::drift::{Drift, View};
 use crate::plan::{self, Inventory, Live, Member};
 
 /// Names one order, so that its answer finds it.
@@ -111,6 +111,15 @@ pub enum Order {
     Collect(BTreeSet<Digest>),
 }
 
+/// How an object gets out of sight: a selector cannot tell which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It was deleted, as far as is known.
+    Deleted,
+    /// It lost our label.
+    Unlabelled,
+}
+
 /// One drift, for telling.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telling {
@@ -118,15 +127,18 @@ pub struct Telling {
     pub object: ObjectKey,
     /// Which fields, by whom, when; no fields where the object was deleted, or lost our label.
     pub drift: Drift,
-    /// It was deleted, or lost our label.
-    pub gone: bool,
+    /// How much of the object was seen: by metadata alone, live values are not known.
+    pub view: View,
+    /// How it got out of sight, if it did.
+    pub loss: Option<Loss>,
     /// Requests that finding and healing it took.
     pub requests: u32,
 }
 
 impl Telling {
     pub(super) fn of(key: &ObjectKey, found: Found) -> Self {
-        Telling { object: key.clone(), drift: found.drift, gone: found.gone, requests: found.requests }
+        let Found { drift, view, loss, requests, seen_at: _ } = found;
+        Telling { object: key.clone(), drift, view, loss, requests }
     }
 }
 
@@ -324,6 +336,8 @@ pub enum Sighting {
     Listing(GroupVersionKind),
     /// Every object of this kind that is there was seen.
     Listed(GroupVersionKind),
+    /// This kind cannot be watched: a right is missing.
+    Unwatched(GroupVersionKind, Reason),
 }
 
 /// What the course hears.

@@ -71,10 +71,12 @@ impl Course {
         if let Some(release) = release {
             for key in &release.drifted {
                 let found = release.objects.get(key).and_then(|object| object.found());
-                drifts.found.insert(key.clone(), found.filter(|found| !found.gone).map(|found| found.drift.clone()));
+                drifts
+                    .found
+                    .insert(key.clone(), found.filter(|found| found.loss.is_none()).map(|found| found.drift.clone()));
             }
             drifts.fighting = release.fights.iter().filter(|key| release.drifted.contains(*key)).count();
-            troubles.extend(release.troubles().cloned());
+            troubles.extend(release.troubles().chain(release.unwatched.values()).cloned());
             troubles.extend(release.fights.iter().filter_map(|key| {
                 let by = release.objects.get(key)?.found()?.drift.by.as_ref().map(|by| by.manager.clone());
                 let by = by.unwrap_or_else(|| "somebody".to_owned());

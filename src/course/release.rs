@@ -13,7 +13,7 @@ use super::seeing::Moment;
 use super::{Applied, Deleted, News};
 use crate::health::{self, Assessment, Health};
 use crate::manifest::{Packed, Stage};
-use crate::name::{Code, ObjectKey, Reason};
+use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::{self, Inventory};
 
 /// How far the standing release has come.
@@ -59,6 +59,10 @@ pub(super) struct Release {
     /// Objects to be read whole.
     pub(super) looks: BTreeSet<ObjectKey>,
     pub(super) news: Vec<News>,
+    /// Objects that an earlier life of the agent wrote, and that nobody has shown yet.
+    pub(super) unseen: BTreeSet<ObjectKey>,
+    /// Kinds that cannot be watched, with why: their drift is not seen.
+    pub(super) unwatched: BTreeMap<GroupVersionKind, Reason>,
     /// Something changed that nobody else than an agent like us does, or of which nobody can be named.
     pub(super) in_doubt: bool,
     look_again_at: Option<Timestamp>,
@@ -90,6 +94,8 @@ impl Release {
             fights: BTreeSet::new(),
             looks: BTreeSet::new(),
             news: Vec::new(),
+            unseen: BTreeSet::new(),
+            unwatched: BTreeMap::new(),
             in_doubt: false,
             look_again_at: None,
             started: None,
@@ -109,6 +115,7 @@ impl Release {
             self.ill[usize::from(object.group)] += usize::from(counts_as_ill(key));
             let unseen = Assessment { health: Health::Unknown, message: "not seen yet".to_owned(), assumed: false };
             self.unwell.insert(key.clone(), unseen);
+            self.unseen.insert(key.clone());
         }
     }
 
@@ -136,6 +143,7 @@ impl Release {
                 (&before.drifted, &mut self.drifted),
                 (&before.fights, &mut self.fights),
                 (&before.looks, &mut self.looks),
+                (&before.unseen, &mut self.unseen),
             ] {
                 if old.contains(key) {
                     new.insert(key.clone());
@@ -143,6 +151,7 @@ impl Release {
             }
         }
         self.look_again_at = before.look_again_at;
+        self.unwatched = before.unwatched;
     }
 
     pub(super) fn progress(&self) -> Progress {
@@ -412,7 +421,7 @@ impl Release {
 
     /// Whether nothing is on its way: what is left waits for others.
     pub(super) fn rests(&self) -> bool {
-        self.queue.is_empty() && self.looks.is_empty() && self.news.is_empty()
+        self.queue.is_empty() && self.looks.is_empty() && self.news.is_empty() && self.unseen.is_empty()
     }
 
     pub(super) fn file_seen(&mut self, key: &ObjectKey, seen: Seen, at: &Moment<'_>) {

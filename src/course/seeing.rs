@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::object::{Found, Object, Seen, version};
 use super::release::Release;
-use super::{News, Settings, Telling};
+use super::{Loss, News, Settings, Telling};
 use crate::health::{Assessment, Health};
-use crate::name::{GroupVersionKind, ObjectKey};
+use crate::name::{GroupVersionKind, ObjectKey, Reason};
 use crate::plan::OnDrift;
 use crate::plan::drift::{self, Baseline, Check, Drift, View};
 
@@ -33,11 +33,18 @@ impl Release {
     /// A watch has listed everything of a kind. What it did not show is gone, or was written while the list was on its way:
     /// a read tells.
     pub(super) fn see_listed(&mut self, kind: &GroupVersionKind, busy: impl Fn(&ObjectKey) -> bool) {
+        self.unwatched.remove(kind);
         let missing = |(key, object): &(&ObjectKey, &Object)| {
             !object.sighted && object.written.is_some() && self.packed.kind(key) == Some(kind) && !busy(key)
         };
         let missing: Vec<ObjectKey> = self.objects.iter().filter(missing).map(|(key, _)| key.clone()).collect();
         self.looks.extend(missing);
+    }
+
+    /// A kind cannot be watched: nobody will show its objects.
+    pub(super) fn see_unwatched(&mut self, kind: GroupVersionKind, reason: Reason) {
+        self.unseen.retain(|key| self.packed.kind(key) != Some(&kind));
+        self.unwatched.insert(kind, reason);
     }
 
     pub(super) fn see(&mut self, key: &ObjectKey, value: Value, view: View, at: &Moment<'_>) {
@@ -51,6 +58,7 @@ impl Release {
             object.stash(Seen::Object(value, view));
             return;
         }
+        self.unseen.remove(key);
         self.answers_again(at.now);
         self.take_in(key, &value, view, 0, at);
     }
@@ -71,6 +79,7 @@ impl Release {
     }
 
     fn sight(&mut self, key: &ObjectKey) {
+        self.unseen.remove(key);
         if let Some(object) = self.objects.get_mut(key) {
             object.sighted = true;
         }
@@ -133,13 +142,14 @@ impl Release {
         self.looks.remove(key);
         let Some(manifest) = self.packed.get(key) else { return };
         let drift = drift::name(&manifest, value, view, &at.settings.policy.set_id);
-        self.find(key, Found { drift, gone: false, seen_at: at.now, requests }, at);
+        let loss = None;
+        self.find(key, Found { drift, view, loss, seen_at: at.now, requests }, at);
     }
 
     fn find(&mut self, key: &ObjectKey, mut found: Found, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         let known = object.found();
-        let news = known.is_none_or(|known| known.drift != found.drift || known.gone != found.gone);
+        let news = known.is_none_or(|known| known.drift != found.drift || known.loss != found.loss);
         if let Some(known) = known {
             found.seen_at = known.seen_at;
             found.requests += known.requests;
@@ -172,6 +182,7 @@ impl Release {
             return;
         }
         self.looks.remove(key);
+        self.unseen.remove(key);
         (object.baseline, object.sighted) = (None, false);
         if let Some(aside) = &mut object.aside {
             aside.live = None;
@@ -190,8 +201,17 @@ impl Release {
         let gone = Assessment { health: Health::Missing, message: "it is gone".to_owned(), assumed: false };
         self.mark_unwell(key, gone, at.now);
         let drift = Drift { fields: Vec::new(), by: None };
-        self.find(key, Found { drift, gone: true, seen_at: at.now, requests: 0 }, at);
+        let (view, loss) = (View::Whole, Some(Loss::Deleted));
+        self.find(key, Found { drift, view, loss, seen_at: at.now, requests: 0 }, at);
         self.settle(at.now);
+    }
+
+    /// The object that was gone is the same one again: it had only lost our label.
+    pub(super) fn find_unlabelled(&mut self, key: &ObjectKey) {
+        let aside = self.objects.get_mut(key).and_then(|object| object.aside.as_mut());
+        if let Some(loss) = aside.and_then(|aside| aside.found.as_mut()?.loss.as_mut()) {
+            *loss = Loss::Unlabelled;
+        }
     }
 
     /// The answer of our own apply: what was found is healed, and this is the new baseline.
@@ -202,6 +222,7 @@ impl Release {
         object.baseline = Some(Baseline::of(&value, &at.settings.hash_key));
         self.drifted.remove(key);
         self.looks.remove(key);
+        self.unseen.remove(key);
         let found = object.aside.as_mut().and_then(|aside| aside.found.take());
         if let Some(found) = found {
             object.aside().heat.healed(at.now);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Telling;
 use super::backoff::later;
+use super::{Loss, Telling};
 use crate::name::{Code, Reason};
 
 /// Lines of one summary; further objects are only counted.
@@ -28,7 +28,8 @@ impl Tally {
         self.heals += 1;
         let by = telling.drift.by.as_ref().map_or(String::new(), |by| format!(", by `{}`", by.manager));
         let what = match telling.drift.fields.as_slice() {
-            _ if telling.gone => "was deleted".to_owned(),
+            _ if telling.loss == Some(Loss::Deleted) => "was deleted".to_owned(),
+            _ if telling.loss == Some(Loss::Unlabelled) => "lost our label".to_owned(),
             [] => "had fields taken".to_owned(),
             [field] => field.path.clone(),
             [field, rest @ ..] => format!("{} and {} more", field.path, rest.len()),

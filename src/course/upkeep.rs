@@ -33,6 +33,7 @@ impl Course {
             Sighting::Object(key, value) => self.file_object(key, *value, View::Whole, now),
             Sighting::Metadata(key, value) => self.file_object(key, *value, View::Metadata, now),
             Sighting::Listing(kind) => release.see_listing(&kind),
+            Sighting::Unwatched(kind, reason) => release.see_unwatched(kind, reason),
             Sighting::Listed(kind) => release.see_listed(&kind, |key| self.writing.contains(key)),
             Sighting::Gone(key, version) => {
                 if let Some(backoff) = self.behind.deletions.get_mut(&key) {
@@ -76,6 +77,10 @@ impl Course {
             _ => None,
         };
         let Some(release) = &mut self.behind.release else { return };
+        let known = self.known.as_ref().and_then(|known| known.inventory.members.get(&key)?.uid.as_ref());
+        if known.is_some() && known == uid.as_ref() {
+            release.find_unlabelled(&key);
+        }
         release.file_applied(&key, applied, &Moment { now, settings: &self.settings, busy: false });
         if uid.is_some() {
             let baseline = release.objects.get(&key).and_then(|object| object.baseline.as_ref());

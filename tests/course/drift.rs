@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lockmaster::course::News;
+use lockmaster::course::{Loss, News};
 use lockmaster::deploylog::Action;
 use lockmaster::name::{Code, ObjectKey};
 use lockmaster::plan::OnDrift;
@@ -76,7 +76,11 @@ fn an_object_of_which_only_metadata_is_watched_is_healed_as_well() {
 
 #[test]
 fn what_is_deleted_or_loses_our_label_is_written_again() {
-    for lose in [super::cluster::Cluster::remove, super::cluster::Cluster::unlabel] {
+    let ways = [
+        (super::cluster::Cluster::remove as fn(&mut _, &_), Loss::Deleted),
+        (super::cluster::Cluster::unlabel, Loss::Unlabelled),
+    ];
+    for (lose, loss) in ways {
         let mut simulation = shop();
         for key in [deployment_key("web"), config_key("settings")] {
             lose(&mut simulation.world.cluster, &key);
@@ -87,7 +91,10 @@ fn what_is_deleted_or_loses_our_label_is_written_again() {
         assert_eq!(applied, BTreeSet::from(["shop ConfigMap/settings".into(), "shop Deployment/web".into()]));
         simulation.run(30);
         let told = told(&mut simulation);
-        assert!(told.iter().all(|news| matches!(news, News::Healed { telling, .. } if telling.gone)), "{told:?}");
+        assert!(
+            told.iter().all(|news| matches!(news, News::Healed { telling, .. } if telling.loss == Some(loss))),
+            "{told:?}"
+        );
         simulation.converge(&[]);
         simulation.laws.hold("a loss");
     }

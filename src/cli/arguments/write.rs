@@ -49,10 +49,10 @@ pub struct Run {
     /// Look at the repository this often
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = interval)]
     pub interval: Duration,
-    /// Serve the probe `/healthz` here
+    /// Serve the API here, behind a login
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8643")]
     pub listen: SocketAddr,
-    /// Answer /healthz here too; metrics are not served yet
+    /// Serve /healthz, /readyz and /metrics here, without a login
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9643")]
     pub metrics_listen: SocketAddr,
     /// Sign the deployment log with this key [default: Secret `lockmaster-agent`, made on the first run]
