@@ -1,5 +1,7 @@
 //! What is known of one object of the standing release. There may be a hundred thousand: what only few have is kept aside.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,6 +20,8 @@ pub(super) struct Object {
     pub(super) written: Option<Timestamp>,
     /// The newest resource version that was seen.
     pub(super) version: u64,
+    /// A hash of its uid: another one is another object.
+    pub(super) uid: u64,
     /// What it was when it was last known to be as the release says.
     pub(super) baseline: Option<Baseline>,
     pub(super) retry: Backoff,
@@ -117,6 +121,15 @@ pub(super) fn version(value: &Value) -> Option<u64> {
 /// The uid of an object.
 pub(super) fn uid(value: &Value) -> Option<&str> {
     value.pointer("/metadata/uid")?.as_str()
+}
+
+/// A hash of the uid, to tell one object from the next; 0 where there is none.
+pub(super) fn uid_hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid(value).map_or(0, |uid| {
+        uid.hash(&mut hasher);
+        hasher.finish()
+    })
 }
 
 /// Complete or failed: a Job whose spec cannot do anything any more.

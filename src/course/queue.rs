@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::name::ObjectKey;
 
@@ -39,7 +39,9 @@ impl Queue {
 
     /// The first one that is due after a time.
     pub(super) fn next_after(&self, now: Timestamp) -> Option<Timestamp> {
-        self.order.iter().map(|(at, _)| *at).find(|at| *at > now)
+        let nobody = ObjectKey { group: String::new(), kind: String::new(), namespace: None, name: String::new() };
+        let after = now.checked_add(SignedDuration::from_nanos(1)).ok()?;
+        self.order.range((after, nobody)..).next().map(|(at, _)| *at)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object::{Found, Object, Seen, version};
+use super::object::{Found, Object, Seen, uid_hash, version};
 use super::release::Release;
 use super::{Loss, News, Settings, Telling};
 use crate::health::{Assessment, Health};
@@ -88,6 +88,7 @@ impl Release {
     fn take_in(&mut self, key: &ObjectKey, value: &Value, view: View, requests: u32, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         object.version = version(value).unwrap_or(object.version);
+        object.uid = uid_hash(value);
         object.ours = value.pointer("/metadata/labels/applyset.kubernetes.io~1part-of").is_some();
         self.assess(key, value, view == View::Whole, at.now);
         let Some(object) = self.objects.get_mut(key).filter(|object| object.written.is_some()) else { return };
@@ -206,25 +207,21 @@ impl Release {
         self.settle(at.now);
     }
 
-    /// The object that was gone is the same one again: it had only lost our label.
-    pub(super) fn find_unlabelled(&mut self, key: &ObjectKey) {
-        let aside = self.objects.get_mut(key).and_then(|object| object.aside.as_mut());
-        if let Some(loss) = aside.and_then(|aside| aside.found.as_mut()?.loss.as_mut()) {
-            *loss = Loss::Unlabelled;
-        }
-    }
-
     /// The answer of our own apply: what was found is healed, and this is the new baseline.
     pub(super) fn take_answer(&mut self, key: &ObjectKey, value: Value, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         object.version = version(&value).unwrap_or(object.version);
+        let before = std::mem::replace(&mut object.uid, uid_hash(&value));
         (object.ours, object.finished) = (true, false);
         object.baseline = Some(Baseline::of(&value, &at.settings.hash_key));
         self.drifted.remove(key);
         self.looks.remove(key);
         self.unseen.remove(key);
         let found = object.aside.as_mut().and_then(|aside| aside.found.take());
-        if let Some(found) = found {
+        if let Some(mut found) = found {
+            if found.loss.is_some() && before == object.uid {
+                found.loss = Some(Loss::Unlabelled);
+            }
             object.aside().heat.healed(at.now);
             let took = at.now.duration_since(found.seen_at);
             self.news.push(News::Healed { telling: Telling::of(key, found), took });

@@ -77,10 +77,6 @@ impl Course {
             _ => None,
         };
         let Some(release) = &mut self.behind.release else { return };
-        let known = self.known.as_ref().and_then(|known| known.inventory.members.get(&key)?.uid.as_ref());
-        if known.is_some() && known == uid.as_ref() {
-            release.find_unlabelled(&key);
-        }
         release.file_applied(&key, applied, &Moment { now, settings: &self.settings, busy: false });
         if uid.is_some() {
             let baseline = release.objects.get(&key).and_then(|object| object.baseline.as_ref());

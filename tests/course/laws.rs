@@ -87,7 +87,7 @@ impl Laws {
                     self.broken("one write per object", manifest.key.to_string());
                 }
                 if alone {
-                    self.inventory_first(world, manifest);
+                    self.inventory_first(world, walker, manifest);
                     if self.stages {
                         self.in_order(world, manifest);
                     }
@@ -111,8 +111,10 @@ impl Laws {
         }
     }
 
-    fn inventory_first(&mut self, world: &World, manifest: &Manifest) {
-        let standing = world.replay.log().standing.as_ref().map(|standing| standing.sequence);
+    fn inventory_first(&mut self, world: &World, walker: &Walker, manifest: &Manifest) {
+        // While the log is read again, the course goes by what it knew.
+        let known = walker.course.known().and_then(|known| known.log.standing.as_ref());
+        let standing = known.map_or(Some(world.inventory.sequence), |standing| Some(standing.sequence));
         let known = world.inventory.members.contains_key(&manifest.key);
         if !known || Some(world.inventory.sequence) != standing {
             self.broken("inventory before the first write", manifest.key.to_string());
