@@ -50,10 +50,10 @@ fn a_baseline_survives_its_text() {
     {
         let baseline = baseline(&object);
         let text = baseline.to_text();
-        assert!(text.len() <= 120, "{text}");
+        assert!(text.len() <= 80, "{text}");
         assert_eq!(Baseline::from_text(&text), Some(baseline), "{text}");
         for broken in
-            [&text[1..], &text[..text.len() - 1], &format!("{text},"), &format!("{text}.1"), &text.replace("1.", "2.")]
+            [&text[1..], &text[..text.len() - 1], &format!("{text}A"), &format!("{text}."), &text.replace("1.", "2.")]
         {
             assert_ne!(
                 Baseline::from_text(broken).as_ref().map(Baseline::to_text).as_deref(),
@@ -62,7 +62,7 @@ fn a_baseline_survives_its_text() {
             );
         }
     }
-    for none in ["", "1", "1....", "1.5.3.AAAA.", "1.-5.3.AAAA."] {
+    for none in ["", "1", "1...", "1.5.3.AAAA", "1.-5.3.AAAA"] {
         assert_eq!(Baseline::from_text(none), None, "{none}");
     }
 }

@@ -87,6 +87,17 @@ pub(crate) fn content(object: &Value) -> Value {
     object
 }
 
+/// The value at a place.
+fn at<'a>(object: &'a Value, place: &[String]) -> Option<&'a Value> {
+    (0..place.len()).try_fold(object, |value, step| match place[step].strip_prefix("f:") {
+        Some(name) => value.get(name),
+        None => {
+            let shape = shape(&place[..step]);
+            value.as_array()?.iter().find(|element| element_key(shape, element) == place[step])
+        }
+    })
+}
+
 /// The server keeps no null; who said it owns the place.
 fn drop_nulls(value: &mut Value) {
     match value {
@@ -164,9 +175,9 @@ impl Server {
         let (before, after) = (tracked(&self.object), tracked(&object));
         let changed = |place: &Place| match (before.get(place), after.get(place)) {
             // Filling an empty map changes only what is put into it.
-            (Some(old), None) if *old == json!({}) => {
-                after.range(place.clone()..).next().is_none_or(|(p, _)| !p.starts_with(place))
-            }
+            (Some(old), None) if *old == json!({}) => at(&object, place).is_none(),
+            // A list or a map that comes or goes changes its own place too.
+            (None, None) => at(&self.object, place).is_some() != at(&object, place).is_some(),
             (old, new) => old != new,
         };
         self.ours.retain(|place| !changed(place));

@@ -14,6 +14,8 @@ use crate::writes::{Dice, Request, another_wish, write};
 const SET: &str = "applyset-drift-v1";
 /// Writes until an object is left for a fresh one, so that it does not only grow.
 const AGE: usize = 25;
+/// How often a request is sent: a machine that stands still for a minute has been seen.
+const ATTEMPTS: usize = 3;
 /// Characters of an object that a failure shows.
 const LIVE_LIMIT: usize = 2000;
 
@@ -86,13 +88,12 @@ impl<'a> Life<'a> {
         ground.count("write: done");
         self.age += 1;
         self.live = live;
-        match ground.cluster.dry_run(&self.manifest, SET).await {
-            Ok(DryRun::Would(would)) => self.judge(ground, request, &would).await,
-            Ok(DryRun::Denied(_)) => {
+        match dry_run(ground, &self.manifest).await {
+            DryRun::Would(would) => self.judge(ground, request, &would).await,
+            DryRun::Denied(_) => {
                 ground.count("truth: the dry run is refused");
                 Told::Unknown
             }
-            Err(error) => panic!("{error}"),
         }
     }
 
@@ -147,12 +148,11 @@ impl<'a> Life<'a> {
         ground.count("another manifest: proven");
         let request = Request { what: format!("wish {}", other.value), ..Request::default() };
         let nothing = Drift { fields: Vec::new(), by: None };
-        match ground.cluster.dry_run(&other, SET).await {
-            Ok(DryRun::Would(would)) if changes(&self.live, &would) => {
+        match dry_run(ground, &other).await {
+            DryRun::Would(would) if changes(&self.live, &would) => {
                 ground.wrong(self.failure("another manifest is taken as applied", &request, &would, &nothing));
             }
-            Ok(_) => {}
-            Err(error) => panic!("{error}"),
+            DryRun::Would(_) | DryRun::Denied(_) => {}
         }
     }
 
@@ -222,11 +222,25 @@ async fn sent(ground: &Ground, path: &str, request: &Request) -> Option<Value> {
     }
 }
 
-async fn applied(ground: &Ground, manifest: &Manifest) -> Value {
-    match ground.cluster.apply(manifest, SET, Writing { force: true, first: false }).await {
-        Applied::Done { object, .. } => object,
-        other => panic!("applied, not {other:?}"),
+async fn dry_run(ground: &Ground, manifest: &Manifest) -> DryRun {
+    for _ in 0..ATTEMPTS {
+        match ground.cluster.dry_run(manifest, SET).await {
+            Ok(told) => return told,
+            Err(error) => println!("again, after: {error}"),
+        }
     }
+    panic!("no verdict on `{}`", manifest.key)
+}
+
+async fn applied(ground: &Ground, manifest: &Manifest) -> Value {
+    for _ in 0..ATTEMPTS {
+        match ground.cluster.apply(manifest, SET, Writing { force: true, first: false }).await {
+            Applied::Done { object, .. } => return object,
+            Applied::Retry { reason, .. } => println!("again, after: {}", reason.message),
+            other => panic!("applied, not {other:?}"),
+        }
+    }
+    panic!("`{}` cannot be applied", manifest.key)
 }
 
 /// Whether an apply that makes this of the live object changes it, or what we own of it.

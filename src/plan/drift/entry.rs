@@ -35,12 +35,6 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The sets of the other entries of an object.
-pub(super) fn others(object: &Value) -> impl Iterator<Item = &Value> {
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    entries.into_iter().flatten().filter(|entry| !is_ours(entry)).filter_map(|entry| entry.get("fieldsV1"))
-}
-
 /// Whether the entry ends here.
 pub(super) fn is_leaf(node: &Map<String, Value>) -> bool {
     node.keys().all(|key| key == ".")

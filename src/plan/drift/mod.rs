@@ -22,7 +22,6 @@ use serde_json::Value;
 use super::{FieldChange, FieldOwner};
 use crate::manifest::Manifest;
 use entry::Entry;
-use projection::{Projection, Unset};
 
 /// The secret key of the hashes: with it nobody can craft two objects of one hash, nor guess a Secret's value from a hash
 /// that was stored.
@@ -66,8 +65,6 @@ pub struct Baseline {
     version: u64,
     /// `metadata.generation`, of kinds that have one.
     generation: Option<i64>,
-    /// The fields that we own and that had no value of ours, by their place in our entry: see [`projection`].
-    unset: Option<Box<[u32]>>,
 }
 
 impl Baseline {
@@ -78,11 +75,11 @@ impl Baseline {
     pub fn of(object: &Value, key: &HashKey) -> Baseline {
         let (version, generation) = (version(object), generation(object));
         let Some(entry) = Entry::of(object) else {
-            return Baseline { entry: 0, metadata: 0, rest: 0, version, generation, unset: None };
+            return Baseline { entry: 0, metadata: 0, rest: 0, version, generation };
         };
-        let mut projection = Projection::new(object, entry, Unset::Found(Vec::new()));
-        let (metadata, rest) = (projection.metadata(key), projection.rest(key));
-        Baseline { entry: entry.hash(key), metadata, rest, version, generation, unset: projection.found() }
+        let metadata = projection::metadata(entry, object, key);
+        let rest = projection::rest(entry, object, key);
+        Baseline { entry: entry.hash(key), metadata, rest, version, generation }
     }
 
     /// The `resourceVersion` at which the object was last known to be so; 0 where the server's is no number. An event of
@@ -130,9 +127,7 @@ pub enum Check {
 /// That the object is the same one (its uid) and not older than the baseline is for the caller to know.
 pub fn check(baseline: &mut Baseline, object: &Value, view: View, key: &HashKey) -> Check {
     let Some(entry) = Entry::of(object) else { return Check::Drifted };
-    let unset = Unset::Known(baseline.unset.as_deref().unwrap_or_default());
-    let mut projection = Projection::new(object, entry, unset);
-    if entry.hash(key) != baseline.entry || projection.metadata(key) != baseline.metadata {
+    if entry.hash(key) != baseline.entry || projection::metadata(entry, object, key) != baseline.metadata {
         return Check::Drifted;
     }
     let (version, generation) = (version(object), generation(object));
@@ -140,7 +135,7 @@ pub fn check(baseline: &mut Baseline, object: &Value, view: View, key: &HashKey)
     let is_untouched = baseline.generation.is_some() && baseline.generation == generation;
     match view {
         View::Metadata if !is_untouched && (version == 0 || version != baseline.version) => return Check::Look,
-        View::Whole if !is_untouched && projection.rest(key) != baseline.rest => return Check::Drifted,
+        View::Whole if !is_untouched && projection::rest(entry, object, key) != baseline.rest => return Check::Drifted,
         View::Metadata | View::Whole => {}
     }
     (baseline.version, baseline.generation) = (version, generation);

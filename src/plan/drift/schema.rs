@@ -34,6 +34,22 @@ pub(super) const ATOMIC_MAPS: &[&str] = &[
     "selector",
 ];
 
+/// Lists whose elements are owned one by one (Kubernetes OpenAPI, `x-kubernetes-list-type: map` or `set`).
+pub(super) const NEVER_ATOMIC_LISTS: &[&str] = &[
+    "containers",
+    "env",
+    "ephemeralContainers",
+    "finalizers",
+    "hostAliases",
+    "imagePullSecrets",
+    "initContainers",
+    "ports",
+    "topologySpreadConstraints",
+    "volumeDevices",
+    "volumeMounts",
+    "volumes",
+];
+
 /// Lists that are owned as a whole wherever a built-in kind has a list of this name (Kubernetes OpenAPI,
 /// `x-kubernetes-list-type: atomic`, or none).
 pub(super) const ATOMIC_LISTS: &[&str] = &[
