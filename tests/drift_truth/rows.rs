@@ -103,6 +103,26 @@ fn cart() -> Vec<Row> {
     ]
 }
 
+/// A set that names fields of a list element and not the element: a forced apply takes the fields out, and the server fails
+/// at the null that is left ("associative list with keys may not have a null element").
+fn plain() -> Vec<Row> {
+    let ports = "f:spec/f:template/f:spec/f:containers/k:{\"name\":\"plain\"}/f:ports";
+    let claimed = format!("/metadata/managedFields/0/fieldsV1/{ports}/k:{{\"containerPort\":81,\"protocol\":\"TCP\"}}");
+    let fields = json!({"f:containerPort": {}, "f:protocol": {}});
+    let edit = json!([
+        {"op": "remove", "path": "/metadata/managedFields/1"},
+        {"op": "add", "path": claimed, "value": fields},
+    ]);
+    vec![
+        (
+            "a foreign port",
+            add(&format!("{POD}/containers/0/ports/0"), json!({"containerPort": 81, "protocol": "TCP"})),
+            Told::Same,
+        ),
+        ("its fields without itself", Json(edit), Told::Unknown),
+    ]
+}
+
 fn request(row: &Row) -> Request {
     let (what, write, _) = row;
     let (media, body, force) = match write {
@@ -120,7 +140,7 @@ pub(crate) fn known_writes(plane: &'static ControlPlane) {
     let manifests = objects::manifests(&plane.namespace("rows"));
     let tally = plane.block_on(async {
         let ground = Ground::new(plane, 0).await;
-        for (name, rows) in [("web", web()), ("cart", cart())] {
+        for (name, rows) in [("web", web()), ("cart", cart()), ("plain", plain())] {
             let of = |kind: &str| manifests.iter().find(|one| one.key.kind == kind && one.key.name == name);
             let mut life = Life::begin(&ground, of("Deployment").expect("because it is in the file")).await;
             for row in rows {
