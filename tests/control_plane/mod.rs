@@ -30,6 +30,8 @@ const NOT_USED_BY_ANY: () = ();
 pub(crate) const ADMIN: &str = "admin";
 /// The user under which tests run an agent: may do everything, and nobody else writes in its name.
 pub(crate) const AGENT: &str = "agent";
+/// May do everything, and the audit log tells each of its requests, also those that only read.
+pub(crate) const COUNTED: &str = "counted";
 /// Users without any right but those that a test gives them.
 const SPARE_USERS: usize = 12;
 /// How long a server may take until it is ready; it takes 4 s on two cores when nothing else runs.
@@ -234,7 +236,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 
 /// `token,user,uid,"group"` for every user; a user's token is its name and `-token`.
 fn tokens() -> String {
-    let masters = ["admin", "agent", "puppet", "controllers"];
+    let masters = ["admin", "agent", "counted", "puppet", "controllers"];
     let masters = masters.iter().map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n"));
     let spare = (0..SPARE_USERS).map(|number| format!("spare-{number}-token,spare-{number},spare-{number}\n"));
     masters.chain(spare).collect()

@@ -70,6 +70,11 @@ impl Stage {
         stage
     }
 
+    /// The same, but the agent speaks to the API server itself, as this user.
+    pub(crate) fn straight(plane: &'static ControlPlane, user: &str) -> Stage {
+        Stage { kubeconfig: plane.kubeconfig(user), ..Stage::new(plane) }
+    }
+
     fn make_keys(&self) {
         let mut signers = String::new();
         for name in ["dana", "mallory"] {
