@@ -15,7 +15,8 @@ use control_plane::audit::Request;
 use jiff::Timestamp;
 use support::agent::{Agent, is_entry, time};
 use support::fleet::{Thing, fleet};
-use support::ground::{measure_on_plane, progress, scaled, stage_of};
+use support::ground::{measure_on_plane, stage_of};
+use support::measure::{progress, scaled};
 use support::report::{Report, median};
 use support::{blast, journal};
 

@@ -14,8 +14,8 @@ use crate::stage::Stage;
 const TICKS: f64 = 100.0;
 /// How long a process may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
-/// How long the agent's processor time may not move until it counts as at rest.
-const REST: Duration = Duration::from_secs(3);
+/// The agent counts as at rest when it used at most this share of a core for this long.
+const REST: (f64, Duration) = (0.03, Duration::from_secs(4));
 
 /// A running agent; killed when dropped.
 pub(crate) struct Agent {
@@ -98,8 +98,8 @@ impl Agent {
         let deadline = Instant::now() + limit;
         loop {
             let before = self.cpu_seconds();
-            std::thread::sleep(REST);
-            if self.cpu_seconds() - before <= 2.0 / TICKS {
+            std::thread::sleep(REST.1);
+            if self.cpu_seconds() - before <= REST.0 * REST.1.as_secs_f64() {
                 return;
             }
             assert!(Instant::now() < deadline, "the agent is still at work after {limit:?}");

@@ -160,24 +160,34 @@ fn role(app: &str) -> Value {
 
 /// A CronJob: about 3 KB with one container, 7 KB with three.
 fn cron(app: &str, minute: usize, containers: usize) -> Value {
-    let containers: Vec<Value> = (0..containers).map(|number| container(app, number)).collect();
-    let volumes = json!([{"name": "config", "configMap": {"name": format!("{app}-env"), "defaultMode": 420}},
-                         {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}]);
-    let pod = json!({"restartPolicy": "Never", "serviceAccountName": app, "terminationGracePeriodSeconds": 30,
-                     "securityContext": {"runAsNonRoot": true, "runAsUser": 10001, "fsGroup": 10001,
-                                         "seccompProfile": {"type": "RuntimeDefault"}},
-                     "nodeSelector": {"kubernetes.io/os": "linux"}, "containers": containers, "volumes": volumes,
-                     "tolerations": [{"key": "batch", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}]});
-    let template = json!({"metadata": {"labels": {"app": app}, "annotations": {"prometheus.io/scrape": "false"}},
-                          "spec": pod});
+    let template = pod_template(app, containers, 12, "Never");
     let job = json!({"spec": {"backoffLimit": 2, "activeDeadlineSeconds": 3600, "template": template}});
     json!({"spec": {"schedule": format!("{minute} 3 * * *"), "concurrencyPolicy": "Forbid", "suspend": false,
                     "successfulJobsHistoryLimit": 3, "failedJobsHistoryLimit": 1, "jobTemplate": job}})
 }
 
-fn container(app: &str, number: usize) -> Value {
+/// A Deployment with one such container, that has so many settings in its environment.
+pub(crate) fn deployment(app: &str, settings: usize) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": app, "labels": {"app": app}},
+           "spec": {"replicas": 2, "revisionHistoryLimit": 3, "selector": {"matchLabels": {"app": app}},
+                    "template": pod_template(app, 1, settings, "Always")}})
+}
+
+fn pod_template(app: &str, containers: usize, settings: usize, restart: &str) -> Value {
+    let containers: Vec<Value> = (0..containers).map(|number| container(app, number, settings)).collect();
+    let volumes = json!([{"name": "config", "configMap": {"name": format!("{app}-env"), "defaultMode": 420}},
+                         {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}]);
+    let pod = json!({"restartPolicy": restart, "serviceAccountName": app, "terminationGracePeriodSeconds": 30,
+                     "securityContext": {"runAsNonRoot": true, "runAsUser": 10001, "fsGroup": 10001,
+                                         "seccompProfile": {"type": "RuntimeDefault"}},
+                     "nodeSelector": {"kubernetes.io/os": "linux"}, "containers": containers, "volumes": volumes,
+                     "tolerations": [{"key": "batch", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}]});
+    json!({"metadata": {"labels": {"app": app}, "annotations": {"prometheus.io/scrape": "false"}}, "spec": pod})
+}
+
+fn container(app: &str, number: usize, settings: usize) -> Value {
     let variable = |n: usize| json!({"name": format!("SETTING_{n:02}"), "value": format!("https://service-{n}.{app}.example.internal/v1")});
-    let mut env: Vec<Value> = (0..12).map(variable).collect();
+    let mut env: Vec<Value> = (0..settings).map(variable).collect();
     env.push(json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": app, "key": "password"}}}));
     env.push(json!({"name": "POD", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}));
     let digest = "sha256:4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945";

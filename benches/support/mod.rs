@@ -7,6 +7,7 @@ pub(crate) mod blast;
 pub(crate) mod fleet;
 pub(crate) mod ground;
 pub(crate) mod journal;
+pub(crate) mod measure;
 pub(crate) mod report;
 pub(crate) mod sight;
 

@@ -59,10 +59,23 @@ impl Report {
 
     /// The middle, the 99th percentile and the largest of durations, in milliseconds; the budget is for the 99th.
     pub(crate) fn distribution(&mut self, name: &str, durations: &[Duration], budget: Option<f64>) {
-        let ms: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1000.0).collect();
-        self.add(Role::Figure, &format!("{name} p50"), percentile(&ms, 50.0), "ms", None);
-        self.add(Role::Figure, &format!("{name} p99"), percentile(&ms, 99.0), "ms", budget);
-        self.add(Role::Figure, &format!("{name} max"), percentile(&ms, 100.0), "ms", None);
+        self.spread(Role::Figure, name, durations, budget);
+    }
+
+    /// The same, of what the program is compared with.
+    pub(crate) fn baseline_distribution(&mut self, name: &str, durations: &[Duration]) {
+        self.spread(Role::Baseline, name, durations, None);
+    }
+
+    fn spread(&mut self, role: Role, name: &str, durations: &[Duration], budget: Option<f64>) {
+        if durations.is_empty() {
+            self.note(format!("{name}: there is none"));
+            return;
+        }
+        let ms = milliseconds(durations);
+        self.add(role, &format!("{name} p50"), percentile(&ms, 50.0), "ms", None);
+        self.add(role, &format!("{name} p99"), percentile(&ms, 99.0), "ms", budget);
+        self.add(role, &format!("{name} max"), percentile(&ms, 100.0), "ms", None);
     }
 
     /// What a reader of the figures must know.
@@ -107,9 +120,14 @@ impl Report {
         };
         let after = load();
         let (figures, baselines, ratios) = (of(Role::Figure), of(Role::Baseline), of(Role::Ratio));
-        json!({"name": self.name, "machine": self.machine, "loadAfter": after, "scale": super::ground::scale(),
+        json!({"name": self.name, "machine": self.machine, "loadAfter": after, "scale": super::measure::scale(),
                "figures": figures, "baselines": baselines, "ratios": ratios, "notes": self.notes})
     }
+}
+
+/// Durations as numbers.
+pub(crate) fn milliseconds(durations: &[Duration]) -> Vec<f64> {
+    durations.iter().map(|duration| duration.as_secs_f64() * 1000.0).collect()
 }
 
 /// The smallest value that is at least as large as `percent` of all (nearest rank); 0 of none.
