@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Environment;
@@ -131,6 +132,8 @@ impl Walk {
         let sleep = wake.map_or(IDLE, |WakeAt(time)| {
             Duration::try_from(time.duration_since(clock::now())).unwrap_or(Duration::ZERO)
         });
+        // Questions, however many, do not put it off.
+        let until = Instant::now() + sleep;
         loop {
             tokio::select! {
                 Some(answer) = self.answers.join_next() => return match answer {
@@ -146,7 +149,7 @@ impl Walk {
                     // Whoever asked may be gone.
                     let _ = question.send(self.course.overview());
                 }
-                () = tokio::time::sleep(sleep) => return Event::Tick,
+                () = tokio::time::sleep_until(until) => return Event::Tick,
             }
         }
     }
