@@ -25,25 +25,26 @@ pub(super) type Question = oneshot::Sender<Option<Overview>>;
 pub struct Board {
     /// The metrics.
     pub exposition: Exposition,
-    walks: Mutex<BTreeMap<EnvironmentName, mpsc::Sender<Question>>>,
+    /// Of each environment that is served, its walk; `None` while it has not begun.
+    walks: Mutex<BTreeMap<EnvironmentName, Option<mpsc::Sender<Question>>>>,
 }
 
 impl Board {
     /// A walk that answers from now on.
     pub(super) fn join(&self, environment: &EnvironmentName) -> mpsc::Receiver<Question> {
         let (ask, asked) = mpsc::channel(16);
-        self.walks.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), ask);
+        self.walks.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), Some(ask));
         asked
     }
 
-    /// The environments whose walks run.
+    /// The environments that are served.
     #[must_use]
     pub fn environments(&self) -> Vec<EnvironmentName> {
         self.walks.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Takes down what is not served any more.
-    pub(super) fn keep_only(&self, pipeline: &PipelineName, served: &[EnvironmentName]) {
+    /// Puts up what is served from now on, and takes down what is not any more.
+    pub(super) fn serve(&self, pipeline: &PipelineName, served: &[EnvironmentName]) {
         let mut walks = self.walks.lock().unwrap_or_else(PoisonError::into_inner);
         walks.retain(|environment, _| {
             let kept = served.contains(environment);
@@ -52,11 +53,14 @@ impl Board {
             }
             kept
         });
+        for environment in served {
+            walks.entry(environment.clone()).or_default();
+        }
     }
 
     /// How an environment stands, as its walk knows it; `None` where no walk answers, or it has not read the log yet.
     pub async fn stand(&self, environment: &EnvironmentName) -> Option<Stand> {
-        let ask = self.walks.lock().unwrap_or_else(PoisonError::into_inner).get(environment).cloned()?;
+        let ask = self.walks.lock().unwrap_or_else(PoisonError::into_inner).get(environment).cloned()??;
         let (answer, answered) = oneshot::channel();
         let asked = async {
             ask.send(answer).await.ok()?;

@@ -48,18 +48,24 @@ struct Inbox {
     tip: watch::Sender<Option<Tip>>,
 }
 
+/// The environments that an agent serves, which its board shows from now on: one that has not begun is not ready.
+#[must_use]
+pub fn served(site: &Site, only: Option<&[EnvironmentName]>) -> Vec<Environment> {
+    let is_served = |environment: &&Environment| only.is_none_or(|only| only.contains(&environment.name));
+    let served: Vec<Environment> = site.environments().iter().filter(is_served).cloned().collect();
+    let names: Vec<EnvironmentName> = served.iter().map(|environment| environment.name.clone()).collect();
+    site.board.serve(&site.setup.pipeline.name, &names);
+    served
+}
+
 /// Runs the agent; returns how each environment came to rest.
 ///
 /// An environment's trouble is its own: a walk that panics is started again, and the others go on.
 pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Option<Rest>> {
     let Plan { once, interval, only, wake, shown, panicked_at, stop } = plan;
-    let served = |environment: &&Environment| only.as_ref().is_none_or(|only| only.contains(&environment.name));
     let mut walks = JoinSet::new();
     let mut inboxes = Vec::new();
-    let names: Vec<EnvironmentName> =
-        site.environments().iter().filter(served).map(|environment| environment.name.clone()).collect();
-    site.board.keep_only(&site.setup.pipeline.name, &names);
-    for environment in site.environments().iter().filter(served).cloned() {
+    for environment in served(&site, only.as_deref()) {
         let (inbox, tip) = watch::channel(None);
         inboxes.push(Inbox { environment: environment.clone(), tip: inbox });
         let walks_of = Supervised { site: Arc::clone(&site), environment, tip, shown: shown.clone(), panicked_at };

@@ -67,7 +67,11 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
     let (current, sites) = watch::channel(Arc::clone(&site));
     let listening = match arguments.once {
         true => None,
-        false => Some(serving::listen(arguments, sites, &stop).await?),
+        false => {
+            // Who asks at once is told that nothing is ready yet.
+            let _ = run::served(&site, only(arguments).as_deref());
+            Some(serving::listen(arguments, sites, &stop).await?)
+        }
     };
     let rests = loop {
         let turn = stop.child_token();
@@ -102,6 +106,11 @@ fn stuck(rest: Rest) -> Option<Reason> {
     }
 }
 
+/// The environments that were named; `None`: all.
+fn only(arguments: &arguments::Run) -> Option<Vec<EnvironmentName>> {
+    (!arguments.environment.is_empty()).then(|| arguments.environment.clone())
+}
+
 /// The agent with one configuration.
 async fn agent(
     site: Arc<Site>,
@@ -112,7 +121,7 @@ async fn agent(
     let (wake, _watcher) = wake(&site, arguments.once)?;
     let (shown, steps) = mpsc::unbounded_channel();
     let progress = tokio::spawn(show(steps, !global.quiet && std::io::stderr().is_terminal()));
-    let only = (!arguments.environment.is_empty()).then(|| arguments.environment.clone());
+    let only = only(arguments);
     let (once, interval) = (arguments.once, arguments.interval);
     let rests = run::run(site, Plan { once, interval, only, wake, shown, panicked_at, stop }).await;
     let _ = progress.await;
