@@ -226,6 +226,8 @@ impl Release {
                 }
                 object.recreate = false;
                 object.retry = Backoff::default();
+                // Its group may have been opened while the write was in flight.
+                self.queue.remove(key);
                 self.calm_down(key);
                 self.take_answer(key, *value, at);
                 if ["Namespace", "CustomResourceDefinition"].contains(&key.kind.as_str()) {
