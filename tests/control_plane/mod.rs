@@ -11,12 +11,13 @@ pub(crate) mod audit;
 mod process;
 pub(crate) mod proxy;
 mod puppet;
+mod storage;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -107,7 +108,7 @@ pub(crate) struct ControlPlane {
     url: String,
     admin: kube::Client,
     runtime: tokio::runtime::Runtime,
-    processes: Vec<process::Kept>,
+    processes: Mutex<Vec<process::Kept>>,
     namespaces: AtomicUsize,
     spare_users: AtomicUsize,
 }
@@ -129,7 +130,32 @@ impl ControlPlane {
         }
         let admin = client(&runtime, &folder, &url, ADMIN);
         let (namespaces, spare_users) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let processes = Mutex::new(processes);
         ControlPlane { folder, url, admin, runtime, processes, namespaces, spare_users }
+    }
+
+    /// Kills the API server.
+    pub(crate) fn kill_server(&self) {
+        self.server(process::Kept::kill);
+    }
+
+    /// Starts the API server that was killed again, and waits until it is ready.
+    pub(crate) fn start_server(&self) {
+        self.server(process::Kept::start_again);
+        eventually("the API server is ready again", || {
+            let request = http::Request::get("/readyz").body(Vec::new()).expect("because the path is valid");
+            self.block_on(self.admin.request_text(request)).ok().filter(|answer| answer == "ok")
+        });
+    }
+
+    fn server(&self, act: impl FnOnce(&mut process::Kept)) {
+        self.process("apiserver", act);
+    }
+
+    fn process<T>(&self, name: &str, act: impl FnOnce(&mut process::Kept) -> T) -> T {
+        let mut processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = processes.iter_mut().find(|process| process.name() == name);
+        act(process.expect("because every control plane has one"))
     }
 
     /// The API server's URL.

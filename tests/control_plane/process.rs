@@ -14,6 +14,8 @@ use super::START_LIMIT;
 /// also after a panic, `exit` or SIGKILL.
 pub(crate) struct Kept {
     name: &'static str,
+    command: Command,
+    folder: PathBuf,
     server: Child,
     watchdog: Child,
     leash: Option<ChildStdin>,
@@ -22,23 +24,36 @@ pub(crate) struct Kept {
 impl Kept {
     /// Starts a server whose output goes to `NAME.log` in the folder; the folder is removed after the server ended.
     fn start(name: &'static str, program: &Path, arguments: &[String], folder: &Path) -> Kept {
-        let log = std::fs::File::create(folder.join(format!("{name}.log"))).expect("because the folder is ours");
-        let errors = log.try_clone().expect("because file descriptors are left");
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(log).stderr(errors).process_group(0);
-        let server = command.spawn().unwrap_or_else(|error| panic!("cannot start `{}`: {error}", program.display()));
-        let script = "cat >/dev/null; kill -KILL \"$1\" 2>/dev/null; sleep 0.2; rm -rf \"$2\"";
-        let mut watchdog = Command::new("sh");
-        watchdog.args(["-c", script, "watchdog", &server.id().to_string()]).arg(folder).process_group(0);
-        watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut watchdog = watchdog.spawn().expect("because there is a shell");
+        command.args(arguments).current_dir(folder).stdin(Stdio::null()).process_group(0);
+        let server = spawn(&mut command, name, folder);
+        let mut watchdog = watchdog(server.id(), folder);
         let leash = watchdog.stdin.take();
-        Kept { name, server, watchdog, leash }
+        Kept { name, command, folder: folder.to_owned(), server, watchdog, leash }
+    }
+
+    /// Kills the server as the kernel does; its folder stays.
+    pub(crate) fn kill(&mut self) {
+        self.server.kill().and_then(|()| self.server.wait()).expect("because it is our child");
+    }
+
+    /// Starts a server that was killed with the same arguments.
+    pub(crate) fn start_again(&mut self) {
+        self.server = spawn(&mut self.command, self.name, &self.folder);
+        let mut newer = watchdog(self.server.id(), &self.folder);
+        self.watchdog.kill().and_then(|()| self.watchdog.wait()).expect("because it is our child");
+        (self.leash, self.watchdog) = (newer.stdin.take(), newer);
     }
 
     /// The process id, to stop or kill the server in a fault test.
     pub(crate) fn id(&self) -> u32 {
         self.server.id()
+    }
+
+    /// The value of a flag that it was started with.
+    pub(crate) fn flag(&self, name: &str) -> Option<String> {
+        let flags = self.command.get_args().filter_map(|argument| argument.to_str());
+        flags.filter_map(|flag| flag.strip_prefix(name)?.strip_prefix('=')).map(str::to_owned).next()
     }
 
     /// The server's name.
@@ -54,6 +69,24 @@ impl Drop for Kept {
         let ended = self.server.wait().and_then(|_| self.watchdog.wait());
         ended.expect("because they are our children");
     }
+}
+
+/// Starts a server whose output is added to `NAME.log` in the folder.
+fn spawn(command: &mut Command, name: &str, folder: &Path) -> Child {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join(format!("{name}.log")));
+    let log = log.expect("because the folder is ours");
+    let errors = log.try_clone().expect("because file descriptors are left");
+    let server = command.stdout(log).stderr(errors).spawn();
+    server.unwrap_or_else(|error| panic!("cannot start `{name}`: {error}"))
+}
+
+/// Kills a server and removes the folder once its own standard input ends.
+fn watchdog(server: u32, folder: &Path) -> Child {
+    let script = "cat >/dev/null; kill -KILL \"$1\" 2>/dev/null; sleep 0.2; rm -rf \"$2\"";
+    let mut watchdog = Command::new("sh");
+    watchdog.args(["-c", script, "watchdog", &server.to_string()]).arg(folder).process_group(0);
+    watchdog.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    watchdog.spawn().expect("because there is a shell")
 }
 
 /// Starts etcd and the API server and waits until they are ready: the folder, the URL, the processes.

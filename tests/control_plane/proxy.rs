@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::body::Body as Answer;
+use futures::StreamExt as _;
 use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
@@ -51,6 +53,8 @@ pub(crate) enum Verdict {
     Answer(Reply),
     /// The connection is cut.
     Cut,
+    /// The server's answer is cut after so many bytes, at least one; only once it has answered.
+    CutAfter(usize),
     /// Nothing happens until [`Proxy::release`]; [`Proxy::hanging`] tells the test.
     Hang,
 }
@@ -221,11 +225,11 @@ async fn handle(
     request: Request<Incoming>,
     shared: Arc<Shared>,
     gate: watch::Receiver<Gate>,
-) -> Result<Response<Body>, CutConnection> {
+) -> Result<Response<Answer>, CutConnection> {
     let (parts, body) = request.into_parts();
-    let bytes = axum::body::to_bytes(axum::body::Body::new(body), usize::MAX).await.map_err(|_| CutConnection)?;
+    let bytes = axum::body::to_bytes(Answer::new(body), usize::MAX).await.map_err(|_| CutConnection)?;
     let call = shared.record(&parts, &bytes);
-    if let Some(reply) = shared.decide(&call, Moment::Before, &gate).await? {
+    if let Next::Reply(reply) = shared.decide(&call, Moment::Before, &gate).await? {
         return Ok(reply);
     }
     let mut onward = Request::builder().method(parts.method).uri(parts.uri);
@@ -235,11 +239,13 @@ async fn handle(
     headers.remove(http::header::AUTHORIZATION);
     let onward = onward.body(Body::from(bytes)).map_err(|_| CutConnection)?;
     let answer = shared.upstream.send(onward).await.map_err(|_| CutConnection)?;
-    if let Some(reply) = shared.decide(&call, Moment::After(answer.status().as_u16()), &gate).await? {
-        return Ok(reply);
-    }
+    let next = shared.decide(&call, Moment::After(answer.status().as_u16()), &gate).await?;
     let (parts, body) = answer.into_parts();
-    let mut response = Response::new(body);
+    let mut response = match next {
+        Next::Reply(reply) => return Ok(reply),
+        Next::Onward => Response::new(Answer::new(body)),
+        Next::Part(bytes) => Response::new(cut_after(body, bytes)),
+    };
     *response.status_mut() = parts.status;
     *response.headers_mut() = passed_on(&parts.headers);
     Ok(response)
@@ -266,17 +272,13 @@ impl Shared {
         call
     }
 
-    /// `None`: it goes on; else the answer, or that the connection is cut.
-    async fn decide(
-        &self,
-        call: &Call,
-        moment: Moment,
-        gate: &watch::Receiver<Gate>,
-    ) -> Result<Option<Response<Body>>, CutConnection> {
+    /// How it goes on; an error cuts the connection.
+    async fn decide(&self, call: &Call, moment: Moment, gate: &watch::Receiver<Gate>) -> Result<Next, CutConnection> {
         let judge = Arc::clone(&*lock(&self.judge));
         match judge(call, moment) {
-            Verdict::Pass => Ok(None),
-            Verdict::Answer(reply) => Ok(Some(response(&reply))),
+            Verdict::Pass => Ok(Next::Onward),
+            Verdict::Answer(reply) => Ok(Next::Reply(response(&reply))),
+            Verdict::CutAfter(bytes) => Ok(Next::Part(bytes)),
             Verdict::Cut => Err(CutConnection),
             Verdict::Hang => {
                 let mut gate = gate.clone();
@@ -288,6 +290,33 @@ impl Shared {
             }
         }
     }
+}
+
+/// What happens next to a request.
+enum Next {
+    Onward,
+    Reply(Response<Answer>),
+    Part(usize),
+}
+
+/// The first bytes of a body; then its connection breaks.
+fn cut_after(body: Body, bytes: usize) -> Answer {
+    let chunks = Answer::new(body).into_data_stream();
+    let part = futures::stream::unfold(Some((chunks, bytes)), |state| async move {
+        let (mut chunks, left) = state?;
+        if left == 0 {
+            return Some((Err(std::io::Error::other(CutConnection)), None));
+        }
+        match chunks.next().await? {
+            Ok(chunk) => {
+                let part = chunk.slice(..chunk.len().min(left));
+                let left = left - part.len();
+                Some((Ok(part), Some((chunks, left))))
+            }
+            Err(error) => Some((Err(std::io::Error::other(error)), None)),
+        }
+    });
+    Answer::from_stream(part)
 }
 
 fn is_write(method: &str, path: &str, query: &str) -> bool {
@@ -305,12 +334,12 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-fn response(reply: &Reply) -> Response<Body> {
+fn response(reply: &Reply) -> Response<Answer> {
     let mut builder = Response::builder().status(reply.status).header("content-type", "application/json");
     for (name, value) in &reply.headers {
         builder = builder.header(*name, value);
     }
-    builder.body(Body::from(reply.body.to_string().into_bytes())).expect("because tests give valid headers")
+    builder.body(Answer::from(reply.body.to_string())).expect("because tests give valid headers")
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
