@@ -54,6 +54,12 @@ pub(crate) fn run_on(parts: Parts, tests: Vec<Test>) -> ExitCode {
     run(tests)
 }
 
+/// The same for tests that mostly wait: so many of them run at once.
+pub(crate) fn run_at_once(tests_at_once: usize, tests: Vec<Test>) -> ExitCode {
+    AT_ONCE.set(tests_at_once).expect("because a test binary says once what it needs");
+    run(tests)
+}
+
 /// The same, with tests that are listed as ignored: the name, and why.
 pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
     let missing = binaries().is_none();
@@ -72,7 +78,9 @@ pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)
         let never = || unreachable!("because an ignored test that is asked for lacks what it needs");
         Trial::test(*name, never).with_kind(*why).with_ignored_flag(true)
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.chain(left_out).collect()).exit_code()
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = arguments.test_threads.or_else(|| AT_ONCE.get().copied());
+    libtest_mimic::run(&arguments, trials.chain(left_out).collect()).exit_code()
 }
 
 /// The folder with the binaries: `KUBEBUILDER_ASSETS`, the ecosystem's own convention; never the ambient `KUBECONFIG`.
@@ -92,6 +100,9 @@ pub(crate) fn shared() -> &'static ControlPlane {
 
 /// What [`run_on`] was asked for.
 static PARTS: OnceLock<Parts> = OnceLock::new();
+
+/// What [`run_at_once`] was asked for.
+static AT_ONCE: OnceLock<usize> = OnceLock::new();
 
 /// What is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -82,12 +82,20 @@ pub(crate) fn reads(stage: &Stage, namespace: &str) -> Vec<String> {
 
 /// Looks on for a while: nothing is written to the target.
 pub(crate) fn silent(stage: &Stage, time: Duration) {
-    let (start, before) = (Instant::now(), writes(stage).len());
-    while start.elapsed() < time {
+    let before = writes(stage).len();
+    lasts(stage, time, || {
         let writes = writes(stage);
         assert_eq!(writes.len(), before, "written after the last heal: {:?}", &writes[before..]);
+    });
+}
+
+/// Lets a time pass, and looks every now and then.
+pub(crate) fn lasts(stage: &Stage, time: Duration, mut look: impl FnMut()) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        look();
         // A request that hangs would be told at once; there is none, so this only waits.
-        assert_eq!(stage.proxy.hanging(Duration::from_millis(50)), None);
+        assert_eq!(stage.proxy.hanging(Duration::from_millis(100)), None);
     }
 }
 

@@ -71,8 +71,14 @@ fn rows() -> Vec<Row> {
         row("kinds ConfigMap/settings", at("configmaps", "settings"), None, "(deleted)", (label, json!("ours"))),
         row("kinds Service/web", at("services", "web"), None, "(deleted)", (label, json!("ours"))),
         row("kinds Deployment/web", at("deployments", "web"), None, "(deleted)", (label, json!("ours"))),
-        row("kinds Service/web", at("services", "web"), Some(unlabelled.clone()), "(deleted)", (label, json!("ours"))),
-        row("kinds Secret/store", at("secrets", "store"), Some(unlabelled), "(deleted)", (label, json!("ours"))),
+        row(
+            "kinds Service/web",
+            at("services", "web"),
+            Some(unlabelled.clone()),
+            "(label lost)",
+            (label, json!("ours")),
+        ),
+        row("kinds Secret/store", at("secrets", "store"), Some(unlabelled), "(label lost)", (label, json!("ours"))),
         row(
             "kinds Secret/store",
             at("secrets", "store"),

@@ -8,6 +8,8 @@ use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, ApiResource, ListParams};
 use kube::core::DynamicResourceScope;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::DefaultBackoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -21,6 +23,10 @@ use crate::plan::drift::View;
 
 /// How long to wait before a kind that is not served is looked for again: doubled from the first to the last.
 const UNSERVED_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+
+/// The longest wait before a watch that failed is tried again: nothing is healed until then, so that an outage of the
+/// server is followed soon.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Objects a page of a list: a page of large ones stays below 10 MiB as values.
 const PAGE: u32 = 100;
@@ -100,11 +106,11 @@ impl Cluster {
         match resource.view(kind) {
             View::Metadata => {
                 let api = Api::<Row<METADATA_ONLY>>::all_with(self.client(), &served);
-                self.follow(kind, watcher(api, config).default_backoff())
+                self.follow(kind, watcher(api, config).backoff(Waits::default()))
             }
             View::Whole => {
                 let api = Api::<Row<WHOLE>>::all_with(self.client(), &served);
-                self.follow(kind, watcher(api, config).default_backoff())
+                self.follow(kind, watcher(api, config).backoff(Waits::default()))
             }
         }
     }
@@ -169,6 +175,24 @@ fn list<const METADATA: bool>(
         }
     });
     stream::iter([Seen::Listing]).chain(pages.flatten())
+}
+
+/// The client library's waits, which differ from watch to watch, without those of half a minute.
+#[derive(Default)]
+struct Waits(DefaultBackoff);
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|wait| wait.min(LONGEST_WAIT))
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 fn served(kind: &GroupVersionKind, resource: &Resource) -> ApiResource {
