@@ -123,9 +123,11 @@ async fn status_of(site: &Site, pipeline: &str) -> Option<Value> {
         return None;
     }
     let mut views = Vec::new();
-    for name in site.board.environments() {
-        let Some(environment) = site.setup.pipeline.environment(&name).cloned() else { continue };
-        let stand = site.board.stand(&name).await.unwrap_or_else(|| {
+    let served = site.board.environments();
+    // In the order of the pipeline, as the verb tells them.
+    for environment in site.environments().iter().filter(|environment| served.contains(&environment.name)).cloned() {
+        let name = &environment.name;
+        let stand = site.board.stand(name).await.unwrap_or_else(|| {
             Stand::unknown(Reason::new(
                 Code::ClusterUnreachable,
                 format!("the deployment log of `{name}` is not read yet"),
