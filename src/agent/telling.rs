@@ -45,7 +45,7 @@ impl Line {
             fields: what(*loss, &drift.fields),
             // Of what only its metadata was seen, the live value is not known.
             live: one
-                .filter(|_| *view == View::Whole)
+                .filter(|field| *view == View::Whole || field.secret)
                 .map(|field| shown(field, field.from.as_ref(), "(secret, differs)")),
             desired: one.map(|field| shown(field, field.to.as_ref(), "(secret)")),
             manager: by.map(|by| by.manager.clone()),
