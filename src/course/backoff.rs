@@ -18,9 +18,12 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Notes a failure; `at_least` is a wait that the server asked for.
+    /// Notes a failure; `at_least` is a wait that the server asked for. The last digits of the time lengthen each wait by up
+    /// to a fifth, so that not all who failed together come back together.
     pub(super) fn failed(&mut self, now: Timestamp, at_least: Option<Duration>) {
         let wait = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST).max(at_least.unwrap_or_default());
+        let digits = u32::try_from(now.subsec_nanosecond().rem_euclid(1000)).unwrap_or(0);
+        let wait = wait + wait / 5000 * digits;
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(later(now, wait));
     }
@@ -65,6 +68,17 @@ mod tests {
             waits.push(backoff.due_at().expect("because it failed").as_second());
         }
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 120, 120]);
+    }
+
+    #[test]
+    fn the_last_digits_of_the_time_are_the_jitter() {
+        let wait = |nanoseconds| {
+            let now = Timestamp::from_nanosecond(nanoseconds).expect("because it is a time");
+            let mut backoff = Backoff::default();
+            backoff.failed(now, None);
+            backoff.due_at().expect("because it failed").duration_since(now).as_millis()
+        };
+        assert_eq!([wait(1_000), wait(1_500), wait(1_999)], [1000, 1100, 1199]);
     }
 
     #[test]
