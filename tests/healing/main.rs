@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         ("three_environments_share_one_watch_for_each_kind", away::three_environments),
         ("sigterm_ends_the_heal_in_flight_and_writes_the_summary", served::the_end),
         ("readiness_waits_for_every_watch", served::readiness),
+        ("questions_put_no_heal_off", served::asked_all_the_time),
         ("documents_are_served_without_a_request_to_the_server", served::documents),
     ];
     run_at_once(4, tests)

@@ -92,6 +92,20 @@ pub(crate) fn readiness(plane: &'static ControlPlane) {
     agent.stop();
 }
 
+pub(crate) fn asked_all_the_time(plane: &'static ControlPlane) {
+    let stage = release(plane, "busy", "", &[SERVICE]);
+    let agent = Agent::standing(&stage);
+    // The second heal in a row waits for a second, which the agent must not forget while it answers.
+    for heals in 1..=2 {
+        edit(plane, &at("busy", "services", "web"), &json!({"metadata": {"annotations": {"note": "theirs"}}}));
+        eventually("it is healed while the agent is asked all the time", || {
+            agent.environment();
+            (agent.heals("busy Service/web").len() == heals).then_some(())
+        });
+    }
+    agent.stop();
+}
+
 pub(crate) fn documents(plane: &'static ControlPlane) {
     let stage = release(plane, "asked", "", &[WEB, SETTINGS]);
     let agent = Agent::standing(&stage);
