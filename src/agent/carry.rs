@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use crate::config::Environment;
 use crate::course::{self, Answer, Appended, Glance, InventoryWritten, Known, Order};
@@ -28,6 +29,8 @@ pub(super) struct Carrier {
     pub(super) site: Arc<Site>,
     pub(super) environment: Environment,
     pub(super) desk: Mutex<Desk>,
+    /// Events on their way to the server: nothing waits for them but the end.
+    pub(super) events: TaskTracker,
 }
 
 /// What the carrier remembers between orders, because the course shall not know of it.
@@ -41,7 +44,7 @@ pub(super) struct Desk {
 
 impl Carrier {
     pub(super) fn new(site: Arc<Site>, environment: Environment) -> Self {
-        Carrier { site, environment, desk: Mutex::default() }
+        Carrier { site, environment, desk: Mutex::default(), events: TaskTracker::new() }
     }
 
     /// Carries out every order but [`Order::Watch`], whose sightings outlive its answer.
@@ -69,7 +72,7 @@ impl Carrier {
                 Answer::Done
             }
             Order::Tell(news) => {
-                self.tell_news(&news).await;
+                self.tell_news(&news);
                 Answer::Done
             }
             Order::Watch { .. } => Answer::Done,
@@ -109,7 +112,7 @@ impl Carrier {
         match target.journal.append(&self.environment.name, &sealed).await {
             journal::Appended::Ours { stored_at } => {
                 self.tell(proposal, sealed.sequence);
-                self.announce(proposal).await;
+                self.announce(proposal);
                 self.keep(proposal).await;
                 let stored = deploylog::Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at };
                 match replay.add(&stored) {

@@ -1,5 +1,6 @@
 //! Tells what happened: a log line at once (cli.md §3 of the design gives its form), metrics, and events.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -85,21 +86,29 @@ fn sentence(telling: &Telling) -> String {
 }
 
 impl Carrier {
-    pub(super) async fn tell_news(&self, news: &News) {
+    pub(super) fn tell_news(&self, news: &News) {
         self.count_news(news);
         self.log_news(news);
-        let Ok(target) = self.site.target() else { return };
-        let (events, name, now) = (&target.events, &self.environment.name, clock::now());
         match news {
-            News::Healed { telling, .. } => events.drift_healed(name, &sentence(telling), now).await,
-            News::Drifted(telling) => {
-                events.publish(name, Happened::Warned(Code::DriftFound), &sentence(telling), now).await;
-            }
+            News::Healed { telling, .. } => self.publish(None, sentence(telling)),
+            News::Drifted(telling) => self.publish(Some(Happened::Warned(Code::DriftFound)), sentence(telling)),
             News::Fighting { telling, .. } => {
-                events.publish(name, Happened::Warned(Code::DriftFighting), &sentence(telling), now).await;
+                self.publish(Some(Happened::Warned(Code::DriftFighting)), sentence(telling));
             }
             News::DriftEnded(_) | News::Peace(_) => {}
         }
+    }
+
+    /// Writes an event beside whatever else is done; without a name it is one of many heals.
+    fn publish(&self, happened: Option<Happened>, text: String) {
+        let (site, name, now) = (Arc::clone(&self.site), self.environment.name.clone(), clock::now());
+        self.events.spawn(async move {
+            let Ok(target) = site.target() else { return };
+            match happened {
+                Some(happened) => target.events.publish(&name, happened, &text, now).await,
+                None => target.events.drift_healed(&name, &text, now).await,
+            }
+        });
     }
 
     fn count_news(&self, news: &News) {
@@ -138,7 +147,7 @@ impl Carrier {
     }
 
     /// Counts what an entry says, and writes the event for it.
-    pub(super) async fn announce(&self, proposal: &Proposal) {
+    pub(super) fn announce(&self, proposal: &Proposal) {
         let (exposition, labels) = (&self.site.board.exposition, self.site.labels(&self.environment));
         exposition.steps(&labels, &proposal.durations_ms);
         let commit = proposal.commit.as_ref();
@@ -157,9 +166,7 @@ impl Carrier {
             }
             _ => return,
         };
-        if let Ok(target) = self.site.target() {
-            target.events.publish(&self.environment.name, happened, &text, clock::now()).await;
-        }
+        self.publish(Some(happened), text);
     }
 
     fn log_news(&self, news: &News) {

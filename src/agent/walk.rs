@@ -105,6 +105,9 @@ impl Walk {
             tracing::warn!(environment = %self.carrier.environment.name, "heal-summary-not-written");
         }
         while self.answers.join_next().await.is_some() {}
+        // Each has a limit of its own.
+        self.carrier.events.close();
+        self.carrier.events.wait().await;
         rest
     }
 
@@ -158,6 +161,12 @@ impl Walk {
         let Issued { token, order } = issued;
         if let Order::Watch { kinds, anew } = order {
             self.watch(&kinds, anew);
+            self.answers.spawn(async move { Some((token, Answer::Done)) });
+            return;
+        }
+        if let Order::Tell(news) = order {
+            // At once: the next step may be the last.
+            self.carrier.tell_news(&news);
             self.answers.spawn(async move { Some((token, Answer::Done)) });
             return;
         }

@@ -41,9 +41,10 @@ impl Release {
         self.looks.extend(missing);
     }
 
-    /// A kind cannot be watched: nobody will show its objects.
+    /// A kind cannot be watched: nobody will show its objects, so that each is read once.
     pub(super) fn see_unwatched(&mut self, kind: GroupVersionKind, reason: Reason) {
-        self.unseen.retain(|key| self.packed.kind(key) != Some(&kind));
+        let unseen = self.unseen.iter().filter(|key| self.packed.kind(key) == Some(&kind)).cloned();
+        self.looks.extend(unseen);
         self.unwatched.insert(kind, reason);
     }
 

@@ -169,7 +169,7 @@ impl Course {
             Err(_) if self.settings.policy.on_drift == plan::OnDrift::Heal => {
                 release.queue.put(key, later(now, RELOOK))
             }
-            Err(_) => {}
+            Err(_) => drop(release.unseen.remove(key)),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lockmaster::course::{Loss, News};
-use lockmaster::deploylog::Action;
+use lockmaster::deploylog::{Action, Phase};
 use lockmaster::name::{Code, ObjectKey};
 use lockmaster::plan::OnDrift;
 use serde_json::{Value, json};
@@ -314,4 +314,20 @@ fn ten_thousand_objects_whose_status_churns_cost_no_request() {
     simulation.spread();
     simulation.run(3600);
     assert_eq!(simulation.issued, 0);
+}
+
+#[test]
+fn objects_of_a_kind_that_may_not_be_watched_are_read_once_and_keep_no_release_from_its_proof() {
+    let mut simulation = shop();
+    simulation.unwatchable.insert(config_key("settings").group_kind());
+    simulation.world.cluster.edit(&config_key("settings"), "/data/value", json!("other"));
+    simulation.restart(0);
+    simulation.run(60);
+    assert_eq!(applied(&simulation), ["shop ConfigMap/settings"], "what changed while no agent ran is healed");
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:2"), deployment("api", "a:1")]);
+    simulation.run(60);
+    let standing = simulation.world.replay.log().standing.clone().expect("because something was opened");
+    assert!(matches!(standing.outcome, Some((Phase::Proven, _))), "{standing:?}");
+    simulation.converge(&[]);
+    simulation.laws.hold("a kind that may not be watched");
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, Sighting, Token, WakeAt};
-use lockmaster::name::{CommitId, GroupKind, GroupVersionKind, ObjectKey};
+use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectKey, Reason};
 use lockmaster::plan::OnDrift;
 use serde_json::Value;
 
@@ -32,13 +32,14 @@ pub(crate) enum Shown {
     Listed(GroupVersionKind),
     Object(ObjectKey, Value),
     Gone(ObjectKey, u64),
+    Unwatched(GroupVersionKind),
 }
 
 impl Shown {
     fn key(&self) -> Option<&ObjectKey> {
         match self {
             Shown::Object(key, _) | Shown::Gone(key, _) => Some(key),
-            Shown::Listing(_) | Shown::Listed(_) => None,
+            Shown::Listing(_) | Shown::Listed(_) | Shown::Unwatched(_) => None,
         }
     }
 
@@ -46,6 +47,7 @@ impl Shown {
         match self {
             Shown::Listing(kind) => Sighting::Listing(kind),
             Shown::Listed(kind) => Sighting::Listed(kind),
+            Shown::Unwatched(kind) => Sighting::Unwatched(kind, Reason::new(Code::Forbidden, "may not watch")),
             Shown::Gone(key, version) => Sighting::Gone(key, Some(version)),
             // As the edge does: of kinds without a status the metadata alone.
             Shown::Object(key, mut value) if ["ConfigMap", "Secret"].contains(&key.kind.as_str()) => {
@@ -109,6 +111,8 @@ pub(crate) struct Simulation {
     pub(crate) tampering: Option<fn(&mut Order) -> bool>,
     pub(crate) carried: usize,
     pub(crate) issued: usize,
+    /// Kinds that nobody may watch.
+    pub(crate) unwatchable: BTreeSet<GroupKind>,
     /// Steps at one moment after which the run counts as a loop.
     pub(crate) steps_at_once: usize,
     steps: usize,
@@ -131,6 +135,7 @@ impl Simulation {
             tampering: None,
             carried: 0,
             issued: 0,
+            unwatchable: BTreeSet::new(),
             steps_at_once: LOOP,
             steps: 0,
         }
@@ -331,6 +336,10 @@ impl Simulation {
         walker.watched = kinds.iter().map(GroupVersionKind::group_kind).collect();
         walker.kinds.clone_from(kinds);
         for kind in fresh {
+            if self.unwatchable.contains(&kind.group_kind()) {
+                self.walkers[who].sightings.push_back(Shown::Unwatched(kind));
+                continue;
+            }
             self.list(who, kind);
         }
     }
@@ -359,7 +368,10 @@ impl Simulation {
     pub(crate) fn spread(&mut self) {
         for shown in self.world.cluster.take_changes() {
             let kind = shown.key().map(ObjectKey::group_kind);
-            let watches = |walker: &&mut Walker| kind.as_ref().is_some_and(|kind| walker.watched.contains(kind));
+            let shown_to_nobody = kind.as_ref().is_some_and(|kind| self.unwatchable.contains(kind));
+            let watches = |walker: &&mut Walker| {
+                !shown_to_nobody && kind.as_ref().is_some_and(|kind| walker.watched.contains(kind))
+            };
             for walker in self.walkers.iter_mut().filter(watches) {
                 walker.sightings.push_back(shown.clone());
             }
