@@ -18,8 +18,8 @@
 //! | [`config`] | what did the operator ask for? |
 //!
 //! Above the front wall nothing is async, reads a clock, a file, the network, or names `kube` or `git2`: facts come in
-//! as values, verdicts and orders go out as values. Below it, [`edge`] touches the world, [`agent`] carries out the
-//! orders of the course, and [`cli`] talks to people.
+//! as values, verdicts and orders go out as values. Below it, [`edge`] touches the world, [`embedded`] is a small
+//! Kubernetes API in the process, [`agent`] carries out the orders of the course, and [`cli`] talks to people.
 
 pub mod name;
 
@@ -46,6 +46,8 @@ pub mod config;
 // ── front wall ──
 
 pub mod edge;
+
+pub mod embedded;
 
 pub mod agent;
 
