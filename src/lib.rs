@@ -49,6 +49,8 @@ pub mod edge;
 
 pub mod embedded;
 
+pub mod embedded;
+
 pub mod agent;
 
 pub mod cli;

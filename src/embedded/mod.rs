@@ -1,7 +1,365 @@
-//! A small Kubernetes API in the process, for `demo` and quick tests (DESIGN.md, section 9).
+//! A small Kubernetes API in the process, for `demo`, `run --embedded` and quick tests. Its own wing: the agent reaches it
+//! only over HTTP, as any server.
 //!
-//! Its pure half: [`schema`] says which kinds there are and how their objects are built. Nothing here shares code with
-//! [`crate::plan`], whose reading of ownership this wing checks.
+//! | it does | as far as |
+//! |---|---|
+//! | discovery, GET, LIST with pages, WATCH with bookmarks and 410 | every stable built-in kind, and the kinds of CRDs |
+//! | create, PUT, merge patch, JSON patch, dry run, `/status`, `/scale` | unknown fields, required fields and immutable fields are refused |
+//! | server-side apply with `managedFields`, conflicts and list keys | by the schema of a real server ([`schema`]) |
+//! | delete with preconditions, finalizers, owner references, namespaces | in the background |
+//! | CRDs | stored; their objects are opaque, not checked against the schema |
+//! | pods, and what makes them | by [`puppets`]: image tags play failures |
+//!
+//! What it does not do is answered with 501 and its name: strategic merge patches, logs, exec, admission webhooks,
+//! authorization reviews, quotas, and more. Everything is in memory and ends with it.
 
-#[expect(dead_code, reason = "the server that asks comes next")]
+mod checks;
+mod defaults;
+mod delete;
+mod discovery;
+mod fields;
+mod managed;
+mod objects;
+mod puppets;
+mod quantity;
+mod read;
+mod refusal;
+mod request;
+mod scale;
 mod schema;
+mod selector;
+mod serve;
+mod state;
+mod store;
+mod watch;
+mod write;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State as Shared};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::sync::watch as newest;
+use tokio_util::task::AbortOnDropHandle;
+
+use refusal::Refusal;
+use request::{Document, Objects, Parameters, Place};
+use schema::Resource;
+use state::{State, collection};
+use write::How;
+
+/// The longest body of a request in bytes (kube-apiserver, `MaxRequestBodyBytes`).
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// How it is served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The address; port 0 is a free one.
+    pub listen: SocketAddr,
+    /// HTTPS with a certificate of its own, or plain HTTP.
+    pub https: bool,
+    /// The bearer tokens of which every request needs one; none: a random one. Who has one may do everything.
+    pub tokens: Vec<String>,
+    /// Whether workloads get pods, claims are bound, and addresses are given.
+    pub puppets: bool,
+    /// How many changes are kept for watches; older ones are answered with 410.
+    pub window: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            https: true,
+            tokens: Vec::new(),
+            puppets: true,
+            window: 10_000,
+        }
+    }
+}
+
+/// A running API; it ends with this value.
+pub struct Embedded {
+    server: Arc<Server>,
+    address: SocketAddr,
+    certificate: Option<String>,
+    tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Embedded {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or no certificate can be made.
+    pub async fn start(options: Options) -> std::io::Result<Embedded> {
+        let mut tokens = options.tokens;
+        if tokens.is_empty() {
+            tokens.push(write::random_token());
+        }
+        let how = How::of_controller("kube-apiserver");
+        let state = State::new(options.window, &how);
+        let (newest, _) = newest::channel(state.store.version());
+        let server = Arc::new(Server { state: Mutex::new(state), newest, tokens });
+        let routes = Router::new().route("/{*path}", axum::routing::any(answer));
+        let routes = routes.layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(Arc::clone(&server));
+        let served = serve::serve(options.listen, options.https, routes).await?;
+        let mut tasks = vec![served.task];
+        if options.puppets {
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(puppets::play(Arc::clone(&server)))));
+        }
+        Ok(Embedded { server, address: served.address, certificate: served.certificate, tasks })
+    }
+
+    /// Where it is served, such as `https://127.0.0.1:41873`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate that it shows, PEM; `None` where it is plain HTTP.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&str> {
+        self.certificate.as_deref()
+    }
+
+    /// A kubeconfig with its address, certificate and token. JSON, which is YAML.
+    #[must_use]
+    pub fn kubeconfig(&self) -> String {
+        use base64::Engine as _;
+        let mut cluster = json!({"server": self.url()});
+        if let Some(certificate) = &self.certificate {
+            let data = base64::prelude::BASE64_STANDARD.encode(certificate);
+            cluster["certificate-authority-data"] = json!(data);
+        }
+        let name = "embedded";
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [{"name": name, "cluster": cluster}],
+            "users": [{"name": name, "user": {"token": self.server.tokens[0]}}],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": name, "namespace": "default"}}],
+        });
+        format!("{config:#}\n")
+    }
+
+    /// Forgets all changes but the newest so many: a watch that needs an older one is answered with 410.
+    pub fn compact(&self, kept: usize) {
+        self.server.state().store.compact(kept);
+    }
+
+    /// Ends it: every connection, every watch.
+    pub async fn stop(self) {
+        for task in self.tasks {
+            task.abort();
+            drop(task.await);
+        }
+    }
+}
+
+/// What every request works on.
+struct Server {
+    state: Mutex<State>,
+    newest: newest::Sender<u64>,
+    tokens: Vec<String>,
+}
+
+impl Server {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, and wakes the watches if it changed.
+    fn write<T>(&self, write: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let done = write(&mut state);
+        let version = state.store.version();
+        drop(state);
+        self.newest.send_if_modified(|newest| std::mem::replace(newest, version) != version);
+        done
+    }
+}
+
+/// A request as the handlers below need it.
+struct Asked<'a> {
+    resource: &'a Arc<Resource>,
+    objects: Objects,
+    parameters: Parameters,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+async fn answer(
+    Shared(server): Shared<Arc<Server>>,
+    method: Method,
+    Path(path): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+) -> Response {
+    let parameters = Query::<Parameters>::try_from_uri(&uri);
+    let answered = || -> Result<Response, Refusal> {
+        if !server.admits(&headers) {
+            return Err(Refusal::unauthorized());
+        }
+        let body = body.map_err(|_| Refusal::too_long(BODY_LIMIT))?;
+        let Query(parameters) = parameters.map_err(|error| Refusal::bad_request(error.body_text()))?;
+        match Place::parse(&path).ok_or_else(Refusal::no_such_path)? {
+            Place::Document(_) if method != Method::GET => Err(Refusal::method(method.as_str())),
+            Place::Document(Document::Health) => Ok("ok".into_response()),
+            Place::Document(document) => {
+                let aggregated = request::takes_aggregated(&headers);
+                let document = server.state().document(&document, aggregated)?;
+                let form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+                let form = if document["kind"] == "APIGroupDiscoveryList" { form } else { "application/json" };
+                Ok(([(header::CONTENT_TYPE, form)], document.to_string()).into_response())
+            }
+            Place::Objects(objects) => {
+                let found = server.state().find(&objects.group, &objects.version, &objects.plural);
+                let resource = &found.ok_or_else(|| unserved(&objects))?;
+                server.objects(&method, Asked { resource, objects, parameters, headers, body })
+            }
+        }
+    };
+    answered().unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A kind that is not served: one that Kubernetes has and that would only pretend here, or none at all.
+fn unserved(objects: &Objects) -> Refusal {
+    let known = schema::unserved().iter().find(|known| known.group == objects.group && known.plural == objects.plural);
+    match known {
+        Some(known) => Refusal::not_supported(&format!("`{}`: {}", known.plural, known.why)),
+        None => Refusal::no_such_path(),
+    }
+}
+
+impl Server {
+    fn admits(&self, headers: &HeaderMap) -> bool {
+        use subtle::ConstantTimeEq as _;
+        let given = headers.get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
+        let given = given.and_then(|given| given.strip_prefix("Bearer ")).unwrap_or_default();
+        self.tokens.iter().any(|token| given.as_bytes().ct_eq(token.as_bytes()).into())
+    }
+
+    fn objects(self: &Arc<Self>, method: &Method, asked: Asked<'_>) -> Result<Response, Refusal> {
+        if asked.resource.namespaced && asked.objects.namespace.is_none() && asked.objects.name.is_some() {
+            return Err(Refusal::no_such_path());
+        }
+        match (method.as_str(), asked.objects.name.is_some()) {
+            ("GET", false) => self.look(asked),
+            ("POST", false) => self.create(&asked),
+            ("DELETE", false) => Err(Refusal::not_supported("deleting a whole collection")),
+            (_, false) => Err(Refusal::method(method.as_str())),
+            (method, true) => self.object(method, &asked),
+        }
+    }
+
+    /// Lists or watches.
+    fn look(self: &Arc<Self>, asked: Asked<'_>) -> Result<Response, Refusal> {
+        let view = request::view(&asked.headers);
+        let Asked { resource, objects, parameters, .. } = asked;
+        if parameters.is_watch() {
+            return watch::watch(self, Arc::clone(resource), objects.namespace, &parameters, view);
+        }
+        let list = self.state().list(resource, objects.namespace.as_deref(), &parameters, view)?;
+        Ok(axum::Json(list).into_response())
+    }
+
+    fn create(&self, asked: &Asked<'_>) -> Result<Response, Refusal> {
+        let how = asked.parameters.how(&asked.headers)?;
+        let body = request::json(&asked.headers, &asked.body, &["application/json"])?;
+        let namespace = asked.objects.namespace.as_deref();
+        let created = self.write(|state| state.create(asked.resource, namespace, body, &how))?;
+        Ok((StatusCode::CREATED, axum::Json(created)).into_response())
+    }
+
+    fn object(&self, method: &str, asked: &Asked<'_>) -> Result<Response, Refusal> {
+        let Asked { resource, objects, .. } = asked;
+        let name = objects.name.as_deref().unwrap_or_default();
+        let key = collection(resource).key(objects.namespace.as_deref().unwrap_or_default(), name);
+        let part = match objects.part.as_deref() {
+            None => None,
+            Some("status") if resource.has_status => Some("status"),
+            Some("scale") if resource.has_scale => return self.scale(method, asked, &key),
+            Some(part) => return Err(Refusal::not_supported(&format!("`{}/{part}`", resource.plural))),
+        };
+        let how = How { subresource: part, ..asked.parameters.how(&asked.headers)? };
+        match method {
+            "GET" => Ok(axum::Json(self.state().read(resource, &key, request::view(&asked.headers))?).into_response()),
+            "PUT" => {
+                let body = request::json(&asked.headers, &asked.body, &["application/json"])?;
+                let replaced = self.write(|state| {
+                    let live = state.live(&key)?;
+                    state.replace(resource, &key, &live, body, &how)
+                })?;
+                Ok(axum::Json(replaced).into_response())
+            }
+            "PATCH" => {
+                let (object, created) = self.write(|state| patch(state, asked, &key, &how))?;
+                let code = if created { StatusCode::CREATED } else { StatusCode::OK };
+                let shown = request::view(&asked.headers).show(resource, &object);
+                Ok((code, axum::Json(shown)).into_response())
+            }
+            "DELETE" if part.is_none() => {
+                let body = if asked.body.is_empty() {
+                    json!({})
+                } else {
+                    request::json(&asked.headers, &asked.body, &["application/json"])?
+                };
+                let propagation = asked.parameters.propagation_policy.as_deref().unwrap_or_default();
+                let options = delete::Options::parse(&body, propagation)?;
+                let deleted = self.write(|state| state.delete(resource, &key, &options, &how))?;
+                Ok(axum::Json(deleted).into_response())
+            }
+            other => Err(Refusal::method(other)),
+        }
+    }
+}
+
+/// The kinds of patches that are taken.
+const PATCHES: [&str; 4] = [
+    "application/apply-patch+yaml",
+    "application/merge-patch+json",
+    "application/json-patch+json",
+    "application/strategic-merge-patch+json",
+];
+
+/// Patches an object; the answer says whether it was created.
+fn patch(state: &mut State, asked: &Asked<'_>, key: &store::Key, how: &How) -> Result<(Value, bool), Refusal> {
+    let given = asked.headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    let body = request::json(&asked.headers, &asked.body, &PATCHES)?;
+    let resource = asked.resource;
+    if given.starts_with(PATCHES[0]) {
+        if asked.parameters.field_manager.as_deref().is_none_or(str::is_empty) {
+            return Err(Refusal::bad_request(
+                "PatchOptions: fieldManager: Required value: is required for apply patch",
+            ));
+        }
+        return state.apply(resource, key, &body, asked.parameters.force == Some(true), how);
+    }
+    if asked.parameters.force.is_some() {
+        return Err(Refusal::bad_request("PatchOptions: force: Forbidden: may not be specified for non-apply patch"));
+    }
+    let live = state.live(key)?;
+    let object = patched(given, Value::clone(&live), body)?;
+    Ok((state.replace(resource, key, &live, object, how)?, false))
+}
+
+/// An object with a merge patch (RFC 7396) or a JSON patch (RFC 6902) applied.
+fn patched(given: &str, mut object: Value, patch: Value) -> Result<Value, Refusal> {
+    if given.starts_with(PATCHES[1]) {
+        json_patch::merge(&mut object, &patch);
+    } else if given.starts_with(PATCHES[2]) {
+        let patch: json_patch::Patch =
+            serde_json::from_value(patch).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        json_patch::patch(&mut object, &patch).map_err(|error| Refusal::unprocessable(error.to_string()))?;
+    } else {
+        return Err(Refusal::not_supported("a strategic merge patch (kubectl: --type=merge, or apply --server-side)"));
+    }
+    Ok(object)
+}

@@ -83,11 +83,15 @@ impl Shapes {
             let fact = facts.get(&(name.to_owned(), field.clone())).map_or("", String::as_str);
             let present = (is_required || is_zero || fact.contains('@')) && !fact.contains('-');
             let mut flags = String::from("-");
-            for (letter, on) in [('!', is_required), ('@', present), ('?', fact.contains('?'))] {
+            let code = self.code(inner);
+            // A pointer without a value is null, and so is a list or a map.
+            let is_null = !is_zero && !["q", "x"].contains(&code.as_str());
+            let present = [('@', present && !is_null), ('^', present && is_null)];
+            for (letter, on) in [('!', is_required), ('?', fact.contains('?'))].into_iter().chain(present) {
                 flags.extend(on.then_some(letter));
             }
             let default = if is_zero || default.is_null() { String::new() } else { format!(" {default}") };
-            text += &format!(" {field} {} {flags}{default}\n", self.code(inner));
+            text += &format!(" {field} {code} {flags}{default}\n");
         }
         text
     }

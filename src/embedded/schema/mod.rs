@@ -102,12 +102,22 @@ pub(in crate::embedded) struct Struct {
 #[derive(Debug)]
 pub(in crate::embedded) struct Field {
     pub(in crate::embedded) kind: Type,
+    #[expect(dead_code)]
     pub(in crate::embedded) required: bool,
-    /// Whether it is written also where it is zero.
-    pub(in crate::embedded) present: bool,
+    /// How it is written where it is not set.
+    pub(in crate::embedded) unset: Unset,
     /// Whether a zero scalar differs from none.
     pub(in crate::embedded) keeps_zero: bool,
     pub(in crate::embedded) default: Option<Value>,
+}
+
+/// How a field is written that is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::embedded) enum Unset {
+    Omitted,
+    Null,
+    /// As the zero value of its type.
+    Zero,
 }
 
 /// The table.
@@ -191,6 +201,9 @@ mod tests {
         let keys = vec![("containerPort".to_owned(), Some(0.into())), ("protocol".to_owned(), Some("TCP".into()))];
         assert!(matches!(ports, Type::List(_, listing) if *listing == Listing::Keyed(keys)), "{ports:?}");
         assert_eq!(container.fields["args"].kind, Type::List(Box::new(Type::Scalar(Scalar::String)), Listing::Atomic));
-        assert!(container.fields["resources"].present && !container.fields["env"].present);
+        assert_eq!(container.fields["resources"].unset, Unset::Zero);
+        assert_eq!(container.fields["env"].unset, Unset::Omitted);
+        let spec = TABLE.structs.iter().find(|known| known.name == "PodSpec").expect("because pods have some");
+        assert_eq!(spec.fields["containers"].unset, Unset::Null);
     }
 }

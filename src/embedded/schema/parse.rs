@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{Field, Listing, Resource, Scalar, Shape, Struct, Table, Type, TypeId, Unserved};
+use super::{Field, Listing, Resource, Scalar, Shape, Struct, Table, Type, TypeId, Unserved, Unset};
 
 /// Reads the table that this program was built with.
 ///
@@ -71,8 +71,13 @@ fn field(line: &str, ids: &HashMap<&str, TypeId>) -> (String, Field) {
     let [name, code, flags, default] = parts(line);
     let default = (!default.is_empty()).then(|| value(default));
     let kind = kind(code, ids);
-    let [required, present, keeps_zero] = ['!', '@', '?'].map(|flag| flags.contains(flag));
-    (name.to_owned(), Field { kind, required, present, keeps_zero, default })
+    let unset = match (flags.contains('@'), flags.contains('^')) {
+        (true, _) => Unset::Zero,
+        (_, true) => Unset::Null,
+        _ => Unset::Omitted,
+    };
+    let [required, keeps_zero] = ['!', '?'].map(|flag| flags.contains(flag));
+    (name.to_owned(), Field { kind, required, unset, keeps_zero, default })
 }
 
 fn value(text: &str) -> Value {
@@ -117,7 +122,7 @@ fn listing(code: &str) -> Listing {
 
 /// The object of a kind without a schema; its name is empty.
 fn opaque_object(ids: &HashMap<&str, TypeId>) -> Struct {
-    let plain = |kind| Field { kind, required: false, present: false, keeps_zero: false, default: None };
+    let plain = |kind| Field { kind, required: false, unset: Unset::Omitted, keeps_zero: false, default: None };
     let fields = BTreeMap::from([
         ("apiVersion".to_owned(), plain(Type::Scalar(Scalar::String))),
         ("kind".to_owned(), plain(Type::Scalar(Scalar::String))),

@@ -1,0 +1,305 @@
+//! What a write makes of `metadata.managedFields`: who owns which field afterwards.
+//!
+//! The order of steps is that of a real server: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>, and the
+//! package `k8s.io/apimachinery/pkg/util/managedfields` for what the page leaves open. `tests/embedded_model` compares
+//! every case with a real server.
+
+mod entries;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Value, json};
+
+use self::entries::{Entry, Identity, Managers};
+use super::fields::{self, Comparison, Set};
+use super::objects;
+use super::schema::{Resource, Shape};
+
+/// How many managers may have updated an object before the oldest are counted as one.
+const MOST_UPDATERS: usize = 10;
+
+/// The manager of what an object held before it was first applied and when nobody was counted.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Who writes, where and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writer<'a> {
+    /// The field manager; a real server takes the user agent's first word where none is given.
+    pub(super) manager: &'a str,
+    /// The subresource that is written, `status` or `scale`.
+    pub(super) subresource: Option<&'a str>,
+    /// RFC 3339, whole seconds, `Z`.
+    pub(super) now: &'a str,
+}
+
+/// Why an apply was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Others own fields with other values: 409, reason `Conflict`, a cause `FieldManagerConflict` each.
+    Conflicts(Vec<Conflict>),
+    /// The body, or what is stored, cannot be read: this status, 400 or 500, and the message.
+    Invalid(u16, String),
+}
+
+/// A field that another manager owns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Conflict {
+    /// The message of the cause: `conflict with "NAME" using VERSION`.
+    pub(super) message: String,
+    /// The path, such as `.spec.replicas`.
+    pub(super) field: String,
+}
+
+impl Refused {
+    /// The message of the whole answer.
+    pub(super) fn message(&self) -> String {
+        let conflicts = match self {
+            Refused::Invalid(_, message) => return message.clone(),
+            Refused::Conflicts(conflicts) => conflicts,
+        };
+        if let [one] = conflicts.as_slice() {
+            return format!("Apply failed with 1 conflict: {}: {}", one.message, one.field);
+        }
+        let mut lines: Vec<String> = Vec::new();
+        for (at, conflict) in conflicts.iter().enumerate() {
+            if at == 0 || conflicts[at - 1].message != conflict.message {
+                lines.push(format!("{}:", conflict.message.replacen("conflict", "conflicts", 1)));
+            }
+            lines.push(format!("- {}", conflict.field));
+        }
+        format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
+    }
+}
+
+/// Fields that nobody owns.
+fn never_owned() -> Set {
+    Set::of(&[
+        "apiVersion",
+        "kind",
+        "metadata",
+        "metadata.name",
+        "metadata.namespace",
+        "metadata.creationTimestamp",
+        "metadata.selfLink",
+        "metadata.uid",
+        "metadata.clusterName",
+        "metadata.generation",
+        "metadata.managedFields",
+        "metadata.resourceVersion",
+    ])
+}
+
+/// Fields that a write to this subresource does not change, and so does not own.
+fn reset(resource: &Resource, subresource: Option<&str>) -> Set {
+    let only_spec = Set::of(&["spec"]);
+    match (subresource, resource.kind.as_str(), resource.shape) {
+        (None, "IPAddress" | "CSINode", _) => Set::default(),
+        (None, ..) if resource.has_status => Set::of(&["status"]),
+        (None, ..) => Set::default(),
+        (Some("status"), _, Shape::Opaque) => Set::of(&["metadata", "spec"]),
+        (Some("status"), "Deployment", _) => only_spec.union(&Set::of(&["metadata.labels"])),
+        (Some("status"), "Pod", _) => {
+            only_spec.union(&Set::of(&["metadata.deletionTimestamp", "metadata.ownerReferences"]))
+        }
+        (Some("status"), "ServiceCIDR" | "VolumeAttachment" | "CustomResourceDefinition", _) => {
+            Set::of(&["metadata", "spec"])
+        }
+        (Some(_), ..) => only_spec,
+    }
+}
+
+/// Takes the managed fields out of an object.
+fn take_managed(object: &mut Value) -> Value {
+    object["metadata"].as_object_mut().and_then(|metadata| metadata.remove("managedFields")).unwrap_or_default()
+}
+
+/// Server-side apply of `config` to the live object, if there is one: the new object with its managed fields, as it is
+/// before [`super::objects::complete`] and [`keep_times`].
+///
+/// # Errors
+/// Conflicts, unless `force`; a body that names managed fields (400), or that cannot be read as its type (500).
+pub(super) fn apply(
+    resource: &Resource,
+    live: Option<&Value>,
+    config: &Value,
+    writer: &Writer<'_>,
+    force: bool,
+) -> Result<Value, Refused> {
+    if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
+        return Err(Refused::Invalid(400, "metadata.managedFields must be nil".to_owned()));
+    }
+    let (root, version) = (resource.root(), resource.api_version());
+    let unreadable = |what: &str| {
+        let (namespace, name) = (&config["metadata"]["namespace"], &config["metadata"]["name"]);
+        let [namespace, name] = [namespace, name].map(|text| text.as_str().unwrap_or_default());
+        let Resource { group, version, kind, .. } = resource;
+        Refused::Invalid(
+            500,
+            format!("failed to create typed patch object ({namespace}/{name}; {group}/{version}, Kind={kind}): {what}"),
+        )
+    };
+    fields::validate(&root, config).map_err(|what| unreadable(&what))?;
+    let mut stored = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
+    let mut managers = Managers::read(&take_managed(&mut stored), &version)
+        .ok_or_else(|| Refused::Invalid(500, "failed to decode managed fields: invalid entry".to_owned()))?;
+    if managers.is_empty() {
+        let first = Writer { manager: BEFORE_FIRST_APPLY, subresource: writer.subresource, now: writer.now };
+        track(resource, &objects::zero_object(resource), &stored, &mut managers, &first);
+    }
+    let me = Identity::apply(writer);
+    let last = managers.get(&me).cloned().unwrap_or_default();
+    let ignored = reset(resource, writer.subresource);
+    let set = fields::to_set(&root, config).without(&ignored);
+    managers.set(me.clone(), set);
+    let merged = fields::merge(&root, Some(&stored), Some(config)).unwrap_or_default();
+    let mut new = prune(resource, &merged, &managers, &last);
+    let comparison = fields::compare(&root, &stored, &new).without(&ignored);
+    yield_fields(&mut managers, &comparison, Some(&me), force)?;
+    managers.strip(&me, &never_owned());
+    if new != stored {
+        managers.touch(&me, writer.now);
+    }
+    put_managed(&mut new, &managers);
+    Ok(new)
+}
+
+/// Gives an object its managed fields.
+fn put_managed(object: &mut Value, managers: &Managers) {
+    if !managers.is_empty() {
+        object["metadata"]["managedFields"] = managers.write();
+    }
+}
+
+/// Takes from every manager but one what a write changes or removes.
+///
+/// # Errors
+/// Conflicts, unless forced.
+fn yield_fields(
+    managers: &mut Managers,
+    changed: &Comparison,
+    but: Option<&Identity>,
+    force: bool,
+) -> Result<(), Refused> {
+    let written = changed.modified.union(&changed.added);
+    let mut conflicts = Vec::new();
+    let others: Vec<Entry> = managers.entries().filter(|entry| Some(&entry.identity) != but).cloned().collect();
+    for other in others {
+        let taken = other.set.intersection(&written);
+        let message = format!("conflict with {}", other.identity.display());
+        let paths = taken.paths().into_iter().map(|path| fields::display(&path));
+        conflicts.extend(paths.map(|field| Conflict { message: message.clone(), field }));
+        managers.set(other.identity, other.set.difference(&taken).difference(&changed.removed));
+    }
+    if force || conflicts.is_empty() { Ok(()) } else { Err(Refused::Conflicts(conflicts)) }
+}
+
+/// Removes what the manager applied before and does not apply now, unless somebody else owns it.
+fn prune(resource: &Resource, merged: &Value, managers: &Managers, last: &Set) -> Value {
+    if last.is_empty() {
+        return merged.clone();
+    }
+    let root = resource.root();
+    let named = |set: &Set| set.with_named(Some(&root));
+    let last = named(last);
+    let all = named(&fields::to_set(&root, merged));
+    let mut pruned = fields::remove(&root, merged, &last);
+    // What somebody else owns comes back, with the items and structs around it.
+    let owned = managers.entries().fold(Set::default(), |owned, entry| owned.union(&entry.set));
+    let kept = named(&fields::to_set(&root, &pruned)).union(&named(&owned));
+    pruned = fields::remove(&root, merged, &all.difference(&kept));
+    // And so does what this manager never owned.
+    let kept = named(&fields::to_set(&root, &pruned));
+    fields::remove(&root, merged, &all.difference(&kept).intersection(&last))
+}
+
+/// Gives a new object, which is complete, its managed fields after a create, a replacement or a patch other than apply.
+///
+/// What the request itself says of managed fields counts, as on a real server: entries replace the live ones, and an
+/// empty list or one empty entry ends the counting. A write to a subresource cannot say anything of them.
+pub(super) fn update(resource: &Resource, live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
+    let version = resource.api_version();
+    let asked = take_managed(new);
+    let mut old = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
+    let stored = take_managed(&mut old);
+    let live_managers = || Managers::read(&stored, &version).unwrap_or_default();
+    let mut managers = if writer.subresource.is_some() {
+        live_managers()
+    } else if asked == json!([]) || asked == json!([{}]) {
+        Managers::default()
+    } else {
+        Managers::read(&asked, &version).filter(|managers| !managers.is_empty()).unwrap_or_else(live_managers)
+    };
+    if live.is_some() && managers.is_empty() {
+        return;
+    }
+    track(resource, &old, new, &mut managers, writer);
+    put_managed(new, &managers);
+}
+
+/// Counts an update: the writer owns what differs, and nobody else does.
+fn track(resource: &Resource, old: &Value, new: &Value, managers: &mut Managers, writer: &Writer<'_>) {
+    let root = resource.root();
+    let changed = fields::compare(&root, old, new).without(&reset(resource, writer.subresource));
+    yield_fields(managers, &changed, None, true).expect("because a forced write has no conflicts");
+    let written = changed.modified.union(&changed.added).difference(&never_owned());
+    if !written.is_empty() {
+        let me = Identity::update(writer, &resource.api_version());
+        let mine = managers.get(&me).cloned().unwrap_or_default();
+        managers.set(me.clone(), mine.union(&written));
+        managers.touch(&me, writer.now);
+    }
+    managers.cap(MOST_UPDATERS);
+}
+
+/// Gives a new parent object its managed fields after a write to `scale` that changed `spec.replicas`.
+pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, writer: &Writer<'_>) {
+    let replicas = Set::of(&["spec.replicas"]);
+    take_managed(new);
+    let mut managers = Managers::read(&live["metadata"]["managedFields"], &resource.api_version()).unwrap_or_default();
+    if managers.is_empty() {
+        return;
+    }
+    if live["spec"]["replicas"] != new["spec"]["replicas"] {
+        let scale = Writer { subresource: Some("scale"), ..*writer };
+        for entry in managers.entries().cloned().collect::<Vec<Entry>>() {
+            managers.set(entry.identity, entry.set.difference(&replicas));
+        }
+        // A real server gives this entry no time.
+        managers.set(Identity::update(&scale, &resource.api_version()), replicas);
+    }
+    put_managed(new, &managers);
+}
+
+/// Gives back to a new object what a write through this subresource does not change; `new` is complete.
+pub(super) fn keep_reset(resource: &Resource, live: Option<&Value>, new: &mut Value, subresource: Option<&str>) {
+    let live = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
+    let managed = take_managed(new);
+    for path in reset(resource, subresource).paths() {
+        let names: Vec<&str> = path.iter().filter_map(|element| element.strip_prefix("f:")).collect();
+        let [parents @ .., last] = names.as_slice() else { continue };
+        let (from, to) = parents.iter().fold((&live, &mut *new), |(from, to), name| (&from[*name], &mut to[*name]));
+        match (from.get(last), to.as_object_mut()) {
+            (Some(value), Some(to)) => to.insert((*last).to_owned(), value.clone()),
+            (None, Some(to)) => to.remove(*last),
+            (_, None) => None,
+        };
+    }
+    take_managed(new);
+    if !managed.is_null() {
+        new["metadata"]["managedFields"] = managed;
+    }
+}
+
+/// Takes back the new times of a write that changed nothing else; `new` is complete.
+pub(super) fn keep_times(live: &Value, new: &mut Value) {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        for entry in object["metadata"]["managedFields"].as_array_mut().into_iter().flatten() {
+            entry.as_object_mut().map(|entry| entry.remove("time"));
+        }
+        object
+    };
+    if timeless(live) == timeless(new) && live["metadata"]["managedFields"].is_array() {
+        new["metadata"]["managedFields"] = live["metadata"]["managedFields"].clone();
+    }
+}

@@ -1,0 +1,56 @@
+//! `/scale` of the workloads (Kubernetes API, autoscaling/v1 Scale).
+
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::refusal::Refusal;
+use super::request;
+use super::store::Key;
+use super::write::How;
+use super::{Asked, PATCHES, Server, patched};
+
+impl Server {
+    /// Reads or writes how many replicas a workload is to have.
+    pub(super) fn scale(&self, method: &str, asked: &Asked<'_>, key: &Key) -> Result<Response, Refusal> {
+        let how = How { subresource: Some("scale"), ..asked.parameters.how(&asked.headers)? };
+        let given = asked.headers.get("content-type").and_then(|given| given.to_str().ok()).unwrap_or_default();
+        let scale = match method {
+            "GET" => of(self.state().live(key)?.as_ref()),
+            "PUT" | "PATCH" => {
+                let accepted: &[&str] = if method == "PUT" { &["application/json"] } else { &PATCHES[1..] };
+                let body = request::json(&asked.headers, &asked.body, accepted)?;
+                self.write(|state| {
+                    let live = state.live(key)?;
+                    let scale = if method == "PUT" { body } else { patched(given, of(&live), body)? };
+                    let Some(replicas) = scale["spec"]["replicas"].as_i64().filter(|replicas| *replicas >= 0) else {
+                        return Err(Refusal::bad_request("spec.replicas: must be a number and not below 0"));
+                    };
+                    let mut object = Value::clone(&live);
+                    object["spec"]["replicas"] = json!(replicas);
+                    for field in ["uid", "resourceVersion"] {
+                        object["metadata"][field] = scale["metadata"][field].clone();
+                    }
+                    state.replace(asked.resource, key, &live, object, &how).map(|written| of(&written))
+                })?
+            }
+            other => return Err(Refusal::method(other)),
+        };
+        Ok(axum::Json(scale).into_response())
+    }
+}
+
+fn of(object: &Value) -> Value {
+    let mut metadata = json!({});
+    for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        metadata[field] = object["metadata"][field].clone();
+    }
+    let labels = object["spec"]["selector"]["matchLabels"].as_object().into_iter().flatten();
+    let labels: Vec<String> =
+        labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
+    let status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": labels.join(",")});
+    let spec = match &object["spec"]["replicas"] {
+        Value::Null => json!({}),
+        replicas => json!({"replicas": replicas}),
+    };
+    json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})
+}
