@@ -10,6 +10,7 @@ mod configuration;
 pub mod diagnostic;
 mod diff;
 mod document;
+mod embedded;
 pub mod lint;
 mod log;
 mod message;

@@ -15,7 +15,7 @@ use super::answer::Answer;
 use super::arguments::{self, Global, PublishTo};
 use super::configuration::Configuration;
 use super::diagnostic::{Failure, panicked_at};
-use super::{serving, site, status};
+use super::{embedded, serving, site, status};
 use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
@@ -32,7 +32,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Names the first one that was given.
 pub(super) fn check(arguments: &arguments::Run) -> Result<(), Reason> {
     let given = [
-        ("--embedded", arguments.embedded),
         ("--read-only", arguments.read_only),
         ("--writer-key", arguments.writer_key.is_some()),
         ("--publish git", arguments.publish == Some(PublishTo::Git)),
@@ -60,10 +59,21 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
     let stop = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(stop_on_signal(signals()?, stop.clone())));
     let _locked = lock(global)?;
+    if arguments.embedded {
+        embedded::check(global)?;
+    }
+    let own = match arguments.embedded {
+        true => Some(embedded::Own::start(global, arguments).await?),
+        false => None,
+    };
+    let global = own.as_ref().map_or(global, |own| &own.global);
     let Some(opened) = stop.run_until_cancelled(Configuration::open(global, arguments)).await else {
         return Ok(Ended::Stopped);
     };
     let (mut configuration, mut site) = opened?;
+    if own.is_some() {
+        embedded::prepare(&site).await?;
+    }
     let (current, sites) = watch::channel(Arc::clone(&site));
     let listening = match arguments.once {
         true => None,

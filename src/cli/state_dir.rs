@@ -67,7 +67,10 @@ impl Drop for Announced {
 }
 
 /// Writes a file so that it is whole or as it was, and never readable by others.
-fn write(file: &Path, text: &str) -> Result<(), Reason> {
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn write(file: &Path, text: &str) -> Result<(), Reason> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let written = tempfile::Builder::new().permissions(Permissions::from_mode(MODE)).tempfile_in(folder);
     let written = written.and_then(|mut part| {
@@ -78,7 +81,7 @@ fn write(file: &Path, text: &str) -> Result<(), Reason> {
 }
 
 fn unusable(file: &Path, error: &dyn std::error::Error) -> Reason {
-    Reason::new(Code::Usage, format!("`{}`, of the state directory, cannot be used: {error}", file.display()))
+    Reason::new(Code::Usage, format!("`{}` cannot be used: {error}", file.display()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,83 @@
+//! `run --embedded`: the Kubernetes API in this process, in the place of a cluster.
+
+use std::path::PathBuf;
+
+use super::arguments::{self, Global};
+use super::{site, state_dir};
+use crate::agent::judge::{Depth, Finding, judge};
+use crate::agent::site::Site;
+use crate::agent::{run, survey};
+use crate::embedded::{Embedded, Options};
+use crate::name::{Code, Reason};
+
+/// The API of this process, and the kubeconfig that leads to it; both go with this value.
+pub(super) struct Own {
+    _api: Embedded,
+    kubeconfig: PathBuf,
+    /// The flags of a person, as if they had named this kubeconfig.
+    pub(super) global: Global,
+}
+
+impl Own {
+    /// Starts it, and writes its kubeconfig for its owner alone.
+    ///
+    /// # Errors
+    /// It cannot be served, or the file cannot be written.
+    pub(super) async fn start(global: &Global, arguments: &arguments::Run) -> Result<Own, Reason> {
+        let folder = site::state_dir(global)?;
+        let kubeconfig = arguments.kubeconfig_out.clone().unwrap_or_else(|| folder.join("embedded.kubeconfig"));
+        let api = Embedded::start(Options::default()).await.map_err(|error| {
+            Reason::new(Code::Usage, format!("the embedded Kubernetes API cannot be served: {error}"))
+        })?;
+        state_dir::write(&kubeconfig, &api.kubeconfig())?;
+        let shown = kubeconfig.display();
+        tracing::info!(serves = "kubernetes", address = api.url(), kubeconfig = %shown, "listening");
+        let global = Global { kubeconfig: Some(kubeconfig.clone()), context: None, ..global.clone() };
+        Ok(Own { _api: api, kubeconfig, global })
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // It leads nowhere any more.
+        drop(std::fs::remove_file(&self.kubeconfig));
+    }
+}
+
+/// Makes the namespaces that the releases need and do not bring: in a cluster of its own nobody else does.
+///
+/// # Errors
+/// One cannot be made.
+pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
+    let branches: Vec<_> = site.environments().iter().map(|environment| environment.branch.clone()).collect();
+    let tips = run::tips(site, &branches).await;
+    for environment in site.environments() {
+        // What cannot be read or judged now, the agent tells.
+        let Some(Ok(tip)) = tips.get(&environment.branch) else { continue };
+        let brief = survey::brief(&survey::nothing(), tip.clone());
+        let outlook = judge(site, environment, &brief, Depth::Plan).await;
+        let Finding::Stopped { reasons, .. } = outlook.verdict else { continue };
+        if reasons.iter().any(|reason| reason.code == Code::NamespaceNotFound) {
+            for namespace in &environment.namespaces {
+                site.target()?.cluster.ensure_namespace(namespace).await.map_err(|error| error.reason())?;
+                tracing::info!(namespace, "namespace-made");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether flags that only one of the two can mean were given together.
+///
+/// # Errors
+/// `usage`.
+pub(super) fn check(global: &Global) -> Result<(), Reason> {
+    let named = [("--kubeconfig", global.kubeconfig.is_some()), ("--context", global.context.is_some())];
+    match named.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => {
+            let text = format!("`--embedded` is a cluster of its own: it cannot be used with `{flag}`");
+            Err(Reason::new(Code::Usage, text))
+        }
+        None => Ok(()),
+    }
+}
