@@ -7,13 +7,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
-use control_plane::{ControlPlane, Test, run, run_but};
+use control_plane::{ControlPlane, Test, run_split};
 use serde_json::json;
 use stage::shop::{all_of_shop, base_without, objects, replicas, set_replicas, shop, state};
 use stage::{Stage, Who};
 
 fn main() -> ExitCode {
-    let mut tests: Vec<Test> = vec![
+    let tests: Vec<Test> = vec![
         ("three_environments_are_created_and_a_second_run_writes_nothing", three_environments),
         ("removing_a_file_prunes_exactly_its_objects", removing_a_file),
         ("a_merge_commit_and_a_revert_are_followed", merge_and_revert),
@@ -28,10 +28,9 @@ fn main() -> ExitCode {
     ];
     const REAL: &str = "a_real_repository_of_three_environments_is_deployed";
     if std::env::var_os("LOCKMASTER_REAL_REPOSITORY").is_some() {
-        tests.push((REAL, real_repository));
-        return run(tests);
+        return run_split(tests, vec![(REAL, real_repository)], &[]);
     }
-    run_but(tests, &[(REAL, "no repository: set LOCKMASTER_REAL_REPOSITORY to its folder")])
+    run_split(tests, Vec::new(), &[(REAL, "no repository: set LOCKMASTER_REAL_REPOSITORY to its folder")])
 }
 
 fn three_environments(plane: &'static ControlPlane) {

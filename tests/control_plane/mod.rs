@@ -1,17 +1,22 @@
-//! A real control plane for tests: etcd, kube-apiserver, kube-controller-manager and a puppet node, on loopback ports,
-//! in a temporary folder, one per test binary.
+//! A control plane for tests, on loopback ports, in a temporary folder, one per test binary: a real one (etcd,
+//! kube-apiserver, kube-controller-manager and a puppet node), or the program's own embedded API.
 //!
-//! A test file says `mod control_plane;`, names its tests in a table, and ends with
-//! `control_plane::run(tests)` (libtest-mimic, `harness = false`). Without the binaries the tests are listed as ignored.
-//! Tests share the server and run at once: each makes namespaces of its own.
+//! A test file says `mod control_plane;`, names its tests in a table, and ends with `control_plane::run(tests)`
+//! (libtest-mimic, `harness = false`) for what only a real server proves, or with `control_plane::run_anywhere(tests)` for
+//! what the embedded API proves too. Without the binaries the former are listed as ignored; the latter run on the real
+//! server where `LOCKMASTER_TEST_CLUSTER=real` says so, and with `LOCKMASTER_RECORD` what was said to it is kept
+//! (`tests/transcripts`). Tests share the server and run at once: each makes namespaces of its own.
 
 #![expect(dead_code, reason = "each test binary uses its own part of the harness")]
 
 pub(crate) mod audit;
+mod player;
 mod process;
 pub(crate) mod proxy;
 mod puppet;
+pub(crate) mod recorder;
 mod storage;
+pub(crate) mod transcript;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -22,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use libtest_mimic::{Arguments, Trial};
+use lockmaster::embedded::{self, Embedded};
 use serde_json::{Value, json};
 
 /// Keeps the expectation above true in a binary that uses everything.
@@ -62,8 +68,25 @@ pub(crate) fn run_at_once(tests_at_once: usize, tests: Vec<Test>) -> ExitCode {
 
 /// The same, with tests that are listed as ignored: the name, and why.
 pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
+    run_split(Vec::new(), tests, left_out)
+}
+
+/// Runs tests that the embedded API proves.
+pub(crate) fn run_anywhere(tests: Vec<Test>) -> ExitCode {
+    run_split(tests, Vec::new(), &[])
+}
+
+/// Runs tests that the embedded API proves, and tests that need a real server, with some left out.
+pub(crate) fn run_split(anywhere: Vec<Test>, real: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
     let missing = binaries().is_none();
-    let trials = tests.into_iter().map(|(name, body)| {
+    let anywhere = anywhere.into_iter().map(|(name, body)| {
+        Trial::test(name, move || {
+            let plane = if on_real() { shared() } else { embedded() };
+            recorder::told(name, || body(plane));
+            Ok(())
+        })
+    });
+    let real = real.into_iter().map(|(name, body)| {
         let trial = Trial::test(name, move || {
             body(shared());
             Ok(())
@@ -74,12 +97,14 @@ pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)
             trial
         }
     });
+    let trials = anywhere.chain(real);
     let left_out = left_out.iter().map(|(name, why)| {
         let never = || unreachable!("because an ignored test that is asked for lacks what it needs");
         Trial::test(*name, never).with_kind(*why).with_ignored_flag(true)
     });
     let mut arguments = Arguments::from_args();
-    arguments.test_threads = arguments.test_threads.or_else(|| AT_ONCE.get().copied());
+    let at_once = if recorder::is_asked_for() { Some(1) } else { AT_ONCE.get().copied() };
+    arguments.test_threads = arguments.test_threads.or(at_once);
     libtest_mimic::run(&arguments, trials.chain(left_out).collect()).exit_code()
 }
 
@@ -92,10 +117,24 @@ pub(crate) fn binaries() -> Option<PathBuf> {
     Some(folder)
 }
 
+/// Whether tests that run anywhere are to run on a real server.
+fn on_real() -> bool {
+    recorder::is_asked_for() || std::env::var("LOCKMASTER_TEST_CLUSTER").is_ok_and(|cluster| cluster == "real")
+}
+
+/// The embedded API of this test binary, started on first use.
+pub(crate) fn embedded() -> &'static ControlPlane {
+    static EMBEDDED: OnceLock<ControlPlane> = OnceLock::new();
+    EMBEDDED.get_or_init(|| ControlPlane::start(Parts::Embedded))
+}
+
 /// The control plane of this test binary, started on first use.
 pub(crate) fn shared() -> &'static ControlPlane {
     static SHARED: OnceLock<ControlPlane> = OnceLock::new();
-    SHARED.get_or_init(|| ControlPlane::start(PARTS.get().copied().unwrap_or(Parts::All)))
+    SHARED.get_or_init(|| match recorder::is_asked_for() {
+        true => recorder::start(ControlPlane::start(Parts::Server)),
+        false => ControlPlane::start(PARTS.get().copied().unwrap_or(Parts::All)),
+    })
 }
 
 /// What [`run_on`] was asked for.
@@ -107,6 +146,8 @@ static AT_ONCE: OnceLock<usize> = OnceLock::new();
 /// What is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
+    /// The embedded API.
+    Embedded,
     /// etcd and the API server.
     Server,
     /// Also the controllers and the puppet node.
@@ -120,6 +161,8 @@ pub(crate) struct ControlPlane {
     admin: kube::Client,
     runtime: tokio::runtime::Runtime,
     processes: Mutex<Vec<process::Kept>>,
+    embedded: Option<Embedded>,
+    _broom: Option<process::Broom>,
     namespaces: AtomicUsize,
     spare_users: AtomicUsize,
 }
@@ -127,6 +170,9 @@ pub(crate) struct ControlPlane {
 impl ControlPlane {
     /// Starts one of its own, for tests that stop or restart servers; others use [`shared`].
     pub(crate) fn start(parts: Parts) -> ControlPlane {
+        if parts == Parts::Embedded {
+            return ControlPlane::start_embedded(embedded::Options::default());
+        }
         let binaries = binaries().expect("because tests without binaries are ignored");
         let runtime = tokio::runtime::Runtime::new().expect("because threads can be started");
         // A free port may be taken by another process before the server binds it.
@@ -142,7 +188,39 @@ impl ControlPlane {
         let admin = client(&runtime, &folder, &url, ADMIN);
         let (namespaces, spare_users) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let processes = Mutex::new(processes);
-        ControlPlane { folder, url, admin, runtime, processes, namespaces, spare_users }
+        ControlPlane { folder, url, admin, runtime, processes, embedded: None, _broom: None, namespaces, spare_users }
+    }
+
+    /// Starts an embedded API of its own.
+    pub(crate) fn start_embedded(options: embedded::Options) -> ControlPlane {
+        let runtime = tokio::runtime::Runtime::new().expect("because threads can be started");
+        let folder = tempfile::tempdir().expect("because there is room for a folder").keep();
+        let broom = Some(process::Broom::behind(&folder));
+        let options = embedded::Options { tokens: users().map(|user| format!("{user}-token")).collect(), ..options };
+        let api = runtime.block_on(Embedded::start(options)).expect("because loopback ports are left");
+        let url = api.url();
+        let certificate = api.certificate().expect("because kubectl tells its token over TLS alone");
+        std::fs::create_dir(folder.join("pki")).expect("because the folder is ours");
+        std::fs::write(folder.join("pki/apiserver.crt"), certificate).expect("because the folder is ours");
+        let admin = client(&runtime, &folder, &url, ADMIN);
+        let (namespaces, spare_users) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let processes = Mutex::default();
+        ControlPlane {
+            folder,
+            url,
+            admin,
+            runtime,
+            processes,
+            embedded: Some(api),
+            _broom: broom,
+            namespaces,
+            spare_users,
+        }
+    }
+
+    /// The embedded API, if this is one.
+    pub(crate) fn api(&self) -> Option<&Embedded> {
+        self.embedded.as_ref()
     }
 
     /// Kills the API server.
@@ -271,10 +349,17 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
     }
 }
 
+/// The users that may do everything.
+const MASTERS: [&str; 5] = ["admin", "agent", "counted", "puppet", "controllers"];
+
+fn users() -> impl Iterator<Item = String> {
+    let spare = (0..SPARE_USERS).map(|number| format!("spare-{number}"));
+    MASTERS.iter().map(|user| (*user).to_owned()).chain(spare)
+}
+
 /// `token,user,uid,"group"` for every user; a user's token is its name and `-token`.
 fn tokens() -> String {
-    let masters = ["admin", "agent", "counted", "puppet", "controllers"];
-    let masters = masters.iter().map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n"));
+    let masters = MASTERS.iter().map(|user| format!("{user}-token,{user},{user},\"system:masters\"\n"));
     let spare = (0..SPARE_USERS).map(|number| format!("spare-{number}-token,spare-{number},spare-{number}\n"));
     masters.chain(spare).collect()
 }

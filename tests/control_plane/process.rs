@@ -89,6 +89,25 @@ fn watchdog(server: u32, folder: &Path) -> Child {
     watchdog.spawn().expect("because there is a shell")
 }
 
+/// Removes a folder when it is dropped or this process has ended, however that ends.
+pub(crate) struct Broom(Child);
+
+impl Broom {
+    pub(crate) fn behind(folder: &Path) -> Broom {
+        let mut broom = Command::new("sh");
+        broom.args(["-c", "cat >/dev/null; rm -rf \"$1\"", "broom"]).arg(folder).process_group(0);
+        broom.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Broom(broom.spawn().expect("because there is a shell"))
+    }
+}
+
+impl Drop for Broom {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().expect("because it is our child");
+    }
+}
+
 /// Starts etcd and the API server and waits until they are ready: the folder, the URL, the processes.
 ///
 /// # Errors
