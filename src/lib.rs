@@ -49,8 +49,6 @@ pub mod edge;
 
 pub mod embedded;
 
-pub mod embedded;
-
 pub mod agent;
 
 pub mod cli;
