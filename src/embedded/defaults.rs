@@ -45,7 +45,7 @@ static RULES: LazyLock<HashMap<&str, Vec<Rule>>> = LazyLock::new(|| {
 /// Brings an object that is to be written into its stored form, with every default.
 pub(super) fn complete(resource: &Resource, object: &mut Value) {
     objects::normalise(resource, object);
-    fill(&resource.root(), object, false);
+    fill(&resource.root(), object);
     objects::normalise(resource, object);
 }
 
@@ -53,7 +53,9 @@ pub(super) fn complete(resource: &Resource, object: &mut Value) {
 ///
 /// A Job without a selector of its own gets one, and the labels, from its `metadata.uid` and name, if it has a uid.
 pub(super) fn complete_new(resource: &Resource, object: &mut Value) {
-    fill(&resource.root(), object, true);
+    if let Some(known) = resource.root().as_struct() {
+        apply_rules(known, object, true);
+    }
     let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
     if resource.kind == "Job"
         && resource.group == "batch"
@@ -73,36 +75,43 @@ pub(super) fn complete_new(resource: &Resource, object: &mut Value) {
     }
 }
 
-/// Applies the rules to a value and all below it.
-fn fill(kind: &Type, value: &mut Value, on_create: bool) {
+fn apply_rules(known: &Struct, object: &mut Value, on_create: bool) {
+    let rules = RULES.get(known.name.as_str()).into_iter().flatten();
+    rules.filter(|rule| rule.on_create == on_create).for_each(|rule| apply(known, rule, object));
+}
+
+/// Keeps what a real server allots to a Service once, where a write leaves it out.
+pub(super) fn keep_allotted(resource: &Resource, live: &Value, new: &mut Value) {
+    if resource.kind != "Service" || !resource.group.is_empty() || new["spec"]["type"] == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let (Some(value), true) = (live["spec"].get(field), new["spec"][field].is_null()) {
+            new["spec"][field] = value.clone();
+        }
+    }
+}
+
+/// Fills in a value and all below it.
+fn fill(kind: &Type, value: &mut Value) {
     match (kind, value) {
         (Type::Struct(id, _), value) if value.is_object() => {
             let known = id.get();
-            let rules = RULES.get(known.name.as_str()).into_iter().flatten();
-            for rule in rules.filter(|rule| rule.on_create == on_create) {
-                apply(known, rule, value);
-            }
-            if !on_create {
-                special(&known.name, value);
-            }
+            apply_rules(known, value, false);
+            special(&known.name, value);
             let Value::Object(map) = value else { return };
             for (name, field) in &known.fields {
-                if let (false, Some(default)) = (on_create, &field.default)
-                    && map.get(name).is_none_or(|value| objects::is_zero(value) && !field.keeps_zero)
-                {
+                let is_set = map.get(name).is_some_and(|value| field.keeps_zero || !objects::is_zero(value));
+                if let (false, Some(default)) = (is_set, &field.default) {
                     map.insert(name.clone(), default.clone());
                 }
                 if let Some(inner) = map.get_mut(name) {
-                    fill(&field.kind, inner, on_create);
+                    fill(&field.kind, inner);
                 }
             }
         }
-        (Type::Map(element, _), Value::Object(map)) => {
-            map.values_mut().for_each(|inner| fill(element, inner, on_create));
-        }
-        (Type::List(element, _), Value::Array(list)) => {
-            list.iter_mut().for_each(|inner| fill(element, inner, on_create));
-        }
+        (Type::Map(element, _), Value::Object(map)) => map.values_mut().for_each(|inner| fill(element, inner)),
+        (Type::List(element, _), Value::Array(list)) => list.iter_mut().for_each(|inner| fill(element, inner)),
         _ => {}
     }
 }
@@ -130,8 +139,7 @@ fn is_set(known: &Struct, object: &Value, path: &str) -> bool {
 fn apply(known: &Struct, rule: &Rule, object: &mut Value) {
     let holds =
         rule.conditions.iter().all(|condition| match (condition.split_once('='), condition.strip_prefix('!')) {
-            (Some((field, value)), _) => at(object, field)
-                .is_some_and(|found| serde_json::from_str::<Value>(value).is_ok_and(|value| *found == value)),
+            (Some((field, value)), _) => at(object, field).and_then(Value::as_str) == Some(value),
             (None, Some(field)) => !is_set(known, object, field),
             (None, None) => is_set(known, object, condition),
         });

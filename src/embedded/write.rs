@@ -230,6 +230,9 @@ fn decoded(resource: &Resource, mut object: Value, how: &How) -> Result<Value, R
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
+    if let Some(message) = checks::undecodable(resource, &object) {
+        return Err(Refusal::bad_request(message));
+    }
     let unknown = checks::unknown_fields(resource, &object);
     if how.unknown == Unknown::Strict && !unknown.is_empty() {
         let told: Vec<String> = unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
@@ -280,6 +283,7 @@ fn same_object(key: &Key, live: &Value, object: &Value) -> Result<(), Refusal> {
 fn restrain(resource: &Resource, live: &Value, object: &mut Value, how: &How) {
     if how.subresource != Some("scale") {
         managed::keep_reset(resource, Some(live), object, how.subresource);
+        defaults::keep_allotted(resource, live, object);
     }
     for field in OWN_METADATA {
         match &live["metadata"][field] {

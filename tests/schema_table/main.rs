@@ -116,7 +116,7 @@ fn header(server: &str) -> String {
          # https://www.apache.org/licenses/LICENSE-2.0; only their names and structure are kept.\n\
          # resource GROUP VERSION KIND PLURAL SINGULAR SHORT CATEGORIES FLAGS TYPE (n namespaced, s status, c scale, g generation)\n\
          # type NAME [~ atomic], then its fields: NAME TYPE FLAGS [DEFAULT] (! required, @ zero is written, ^ null is written, ? zero is kept)\n\
-         # s string, y bytes, t time, q quantity, x int or string, i integer, n number, b boolean, * deduced, # untyped;\n\
+         # s string, y bytes, t time, q quantity, x int or string, i integer, n number, b boolean, # anything, as one leaf;\n\
          # [T] atomic list, [T]= set, [T](KEY,...) keyed list, {{T}} map, a name: that type; ~ atomic\n"
     )
 }

@@ -17,13 +17,23 @@ pub(super) struct Identity {
     /// Whether it updates; what it applies has one entry whatever the version.
     updates: bool,
     version: String,
+    /// Whether it writes the object itself; those of a subresource stand before it.
+    is_whole: bool,
     subresource: String,
 }
 
 impl Identity {
+    fn new(manager: String, updates: bool, version: String, subresource: String) -> Identity {
+        Identity { manager, updates, version, is_whole: subresource.is_empty(), subresource }
+    }
+
     pub(super) fn apply(writer: &Writer<'_>) -> Identity {
-        let subresource = writer.subresource.unwrap_or_default().to_owned();
-        Identity { manager: writer.manager.to_owned(), updates: false, version: String::new(), subresource }
+        Identity::new(
+            writer.manager.to_owned(),
+            false,
+            String::new(),
+            writer.subresource.unwrap_or_default().to_owned(),
+        )
     }
 
     pub(super) fn update(writer: &Writer<'_>, version: &str) -> Identity {
@@ -77,8 +87,7 @@ impl Managers {
             let set = Set::parse(entry.get("fieldsV1").filter(|set| !set.is_null()).unwrap_or(&none))?;
             if text("apiVersion") == version {
                 let version = if updates { version.to_owned() } else { String::new() };
-                let subresource = text("subresource");
-                let identity = Identity { manager: text("manager"), updates, version, subresource };
+                let identity = Identity::new(text("manager"), updates, version, text("subresource"));
                 let time = entry["time"].as_str().map(str::to_owned);
                 managers.entries.insert(identity.clone(), Entry { identity, set, time });
             }
@@ -163,8 +172,7 @@ impl Managers {
                 first.insert(version, entry);
                 continue;
             };
-            let (manager, subresource) = (ANCIENT.to_owned(), String::new());
-            let bucket = Identity { manager, updates: true, version, subresource };
+            let bucket = Identity::new(ANCIENT.to_owned(), true, version, String::new());
             let kept = self.get(&bucket).cloned().unwrap_or_else(|| {
                 let set = oldest.set.clone();
                 self.entries.remove(&oldest.identity);

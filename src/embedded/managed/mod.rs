@@ -251,21 +251,24 @@ fn track(resource: &Resource, old: &Value, new: &Value, managers: &mut Managers,
     managers.cap(MOST_UPDATERS);
 }
 
-/// Gives a new parent object its managed fields after a write to `scale` that changed `spec.replicas`.
+/// Gives a new parent object its managed fields after a write to `scale` that changed `spec.replicas`. The entry of its
+/// writer has no time, as on a real server.
 pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, writer: &Writer<'_>) {
     let replicas = Set::of(&["spec.replicas"]);
     take_managed(new);
     let mut managers = Managers::read(&live["metadata"]["managedFields"], &resource.api_version()).unwrap_or_default();
-    if managers.is_empty() {
-        return;
-    }
-    if live["spec"]["replicas"] != new["spec"]["replicas"] {
-        let scale = Writer { subresource: Some("scale"), ..*writer };
-        for entry in managers.entries().cloned().collect::<Vec<Entry>>() {
+    let owners: Vec<Entry> =
+        managers.entries().filter(|entry| !entry.set.intersection(&replicas).is_empty()).cloned().collect();
+    // A scale has managers of its own, made from these: without any of them it is not counted.
+    if !owners.is_empty() && live["spec"]["replicas"] != new["spec"]["replicas"] {
+        for entry in owners {
             managers.set(entry.identity, entry.set.difference(&replicas));
         }
-        // A real server gives this entry no time.
-        managers.set(Identity::update(&scale, &resource.api_version()), replicas);
+        // No replicas are none to a real server, and so nobody's.
+        if new["spec"]["replicas"] != 0 {
+            let scale = Writer { subresource: Some("scale"), ..*writer };
+            managers.set(Identity::update(&scale, &resource.api_version()), replicas);
+        }
     }
     put_managed(new, &managers);
 }

@@ -53,7 +53,7 @@ pub(in crate::embedded) struct TypeId(usize);
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::embedded) enum Type {
     Scalar(Scalar),
-    /// Whatever the value is: a map is granular, a list atomic.
+    /// Whatever the value is, below an opaque object: a map is granular, a list atomic.
     Deduced,
     /// Whatever the value is, as one leaf.
     Untyped,
@@ -102,7 +102,6 @@ pub(in crate::embedded) struct Struct {
 #[derive(Debug)]
 pub(in crate::embedded) struct Field {
     pub(in crate::embedded) kind: Type,
-    #[expect(dead_code)]
     pub(in crate::embedded) required: bool,
     /// How it is written where it is not set.
     pub(in crate::embedded) unset: Unset,

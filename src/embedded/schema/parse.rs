@@ -76,7 +76,9 @@ fn field(line: &str, ids: &HashMap<&str, TypeId>) -> (String, Field) {
         (_, true) => Unset::Null,
         _ => Unset::Omitted,
     };
-    let [required, keeps_zero] = ['!', '?'].map(|flag| flags.contains(flag));
+    let required = flags.contains('!');
+    // A number or amount that may be left out is a pointer.
+    let keeps_zero = flags.contains('?') || unset == Unset::Omitted && matches!(code, "x" | "q");
     (name.to_owned(), Field { kind, required, unset, keeps_zero, default })
 }
 
@@ -102,7 +104,6 @@ fn kind(code: &str, ids: &HashMap<&str, TypeId>) -> Type {
         "i" => Type::Scalar(Scalar::Integer),
         "n" => Type::Scalar(Scalar::Number),
         "b" => Type::Scalar(Scalar::Boolean),
-        "*" => Type::Deduced,
         "#" => Type::Untyped,
         name => Type::Struct(ids[name], atomic),
     }
