@@ -285,8 +285,6 @@ fn what_is_not_built_answers_by_name() {
         (vec!["audit", "verify"], "lockmaster audit verify"),
         (vec!["audit", "bundle", "x"], "lockmaster audit bundle"),
         (vec!["dora"], "lockmaster dora"),
-        (vec!["init"], "lockmaster init"),
-        (vec!["demo"], "lockmaster demo"),
         (vec!["keygen", "x"], "lockmaster keygen"),
         (vec!["install"], "lockmaster install"),
         (vec!["lint", "--probe"], "lockmaster lint --probe"),

@@ -24,7 +24,7 @@ pub use write::{
     about = "Signed commits become releases, one environment at a time",
     long_about = "Lockmaster watches branches of a Git repository, accepts only commits that a trusted key signed, \
                   applies them to Kubernetes, keeps the cluster as Git says, and logs every deployment.",
-    after_help = "Start here:\n  lockmaster lint                 check lockmaster.yaml\n  lockmaster verify dev           would \
+    after_help = "Start here:\n  lockmaster init                 write lockmaster.yaml from your clone\n  lockmaster lint                 check lockmaster.yaml\n  lockmaster verify dev           would \
                   this commit be accepted?\n  lockmaster plan dev             what would change in the cluster?\n  lockmaster \
                   run --once           deploy what is admitted, once\n\nExit codes: 0 good, 1 a finding, 2 could not do \
                   or check.",

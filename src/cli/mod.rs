@@ -7,10 +7,12 @@ mod answer;
 pub mod arguments;
 mod changes;
 mod configuration;
+mod demo;
 pub mod diagnostic;
 mod diff;
 mod document;
 mod embedded;
+mod init;
 pub mod lint;
 mod log;
 mod message;
@@ -60,6 +62,8 @@ fn run(arguments: &Arguments) -> Verdict {
 fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     match verb {
         Verb::Lint(lint) => lint::run(lint, global, console),
+        Verb::Init(init) => init::run(init, global, console),
+        Verb::Demo(demo) => demo::run(demo, global, console),
         Verb::Completions(completions) => complete(completions.shell, console),
         Verb::Run(run) => verb::run(run, global, console),
         Verb::Plan(plan) => verb::plan(plan, global, console),
@@ -68,7 +72,7 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Diff(diff) => verb::diff(diff, global, console),
         Verb::Explain(_) | Verb::Approve(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) => not_yet(verb),
         Verb::Unhold(_) | Verb::Freeze(_) | Verb::Unfreeze(_) | Verb::History(_) | Verb::Show(_) => not_yet(verb),
-        Verb::Audit(_) | Verb::Dora(_) | Verb::Init(_) | Verb::Demo(_) | Verb::Keygen(_) => not_yet(verb),
+        Verb::Audit(_) | Verb::Dora(_) | Verb::Keygen(_) => not_yet(verb),
         Verb::Install(_) => not_yet(verb),
     }
 }

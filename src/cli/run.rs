@@ -15,7 +15,8 @@ use super::answer::Answer;
 use super::arguments::{self, Global, PublishTo};
 use super::configuration::Configuration;
 use super::diagnostic::{Failure, panicked_at};
-use super::{embedded, serving, site, status};
+use super::serving::{self, Addresses};
+use super::{embedded, site, status};
 use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
@@ -58,6 +59,19 @@ pub(super) enum Ended {
 pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<Ended, Failure> {
     let stop = CancellationToken::new();
     let _signals = AbortOnDropHandle::new(tokio::spawn(stop_on_signal(signals()?, stop.clone())));
+    until(global, arguments, stop, |_| {}).await
+}
+
+/// Runs the agent until this token says stop, or once; `listens` hears where it serves.
+///
+/// # Errors
+/// The agent cannot start.
+pub(super) async fn until(
+    global: &Global,
+    arguments: &arguments::Run,
+    stop: CancellationToken,
+    listens: impl FnOnce(Addresses),
+) -> Result<Ended, Failure> {
     let _locked = lock(global)?;
     if arguments.embedded {
         embedded::check(global)?;
@@ -80,7 +94,9 @@ pub(super) async fn run(global: &Global, arguments: &arguments::Run) -> Result<E
         false => {
             // Who asks at once is told that nothing is ready yet.
             let _ = run::served(&site, only(arguments).as_deref());
-            Some(serving::listen(arguments, sites, &stop).await?)
+            let listening = serving::listen(arguments, sites, &stop).await?;
+            listens(listening.addresses());
+            Some(listening)
         }
     };
     let rests = loop {
@@ -171,13 +187,17 @@ fn wake(site: &Site, once: bool) -> Result<(mpsc::Receiver<()>, Option<notify::W
     }
 }
 
-fn signals() -> Result<[Signal; 2], Reason> {
+/// What asks a process to end.
+///
+/// # Errors
+/// The system has no room for them.
+pub(super) fn signals() -> Result<[Signal; 2], Reason> {
     let wrong = |error| Reason::new(Code::Bug, format!("signals cannot be received: {error}"));
     Ok([signal(SignalKind::terminate()).map_err(wrong)?, signal(SignalKind::interrupt()).map_err(wrong)?])
 }
 
 /// The first SIGTERM or SIGINT ends the writes in flight, the second one ends the process.
-async fn stop_on_signal([mut term, mut int]: [Signal; 2], stop: CancellationToken) {
+pub(super) async fn stop_on_signal([mut term, mut int]: [Signal; 2], stop: CancellationToken) {
     for again in [false, true] {
         tokio::select! {
             _ = term.recv() => {},

@@ -24,7 +24,21 @@ pub(super) struct Listening {
     _announced: state_dir::Announced,
 }
 
+/// Where an agent answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Addresses {
+    /// The API, behind a login.
+    pub(super) api: SocketAddr,
+    /// Probes and metrics.
+    pub(super) probes: SocketAddr,
+}
+
 impl Listening {
+    /// Where.
+    pub(super) fn addresses(&self) -> Addresses {
+        Addresses { api: self.api.address(), probes: self.probes.address() }
+    }
+
     /// Waits until the requests in flight are answered; the agent was told to stop before.
     pub(super) async fn ended(self) {
         self.probes.ended().await;

@@ -78,7 +78,10 @@ async fn open(global: &Global, need: Need) -> Result<Site, Failure> {
 }
 
 /// Prepares the process, and runs the work of a verb to its end.
-fn on_runtime<T>(
+///
+/// # Errors
+/// What the work fails with, or a flag that is not built.
+pub(super) fn on_runtime<T>(
     global: &Global,
     level: LogLevel,
     work: impl Future<Output = Result<T, Failure>>,

@@ -6,12 +6,14 @@
 mod agent_key;
 mod armor;
 mod key;
+mod public;
 mod signers;
 mod sshsig;
 
 use crate::name::Fingerprint;
 
 pub use agent_key::AgentKey;
+pub use public::public_key;
 pub use signers::{InvalidSigners, Signers, Standing};
 
 /// The SSHSIG namespace of commits and tags (git-config, `gpg.format=ssh`).

@@ -218,22 +218,36 @@ pub struct Unfreeze {
 
 /// `init`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "It reads the signing key that git uses, finds the paths of environments and their namespaces, and writes \
+                  lockmaster.yaml and allowed_signers: at the top of the clone that you are in, or here if --repository \
+                  names another. Nothing is overwritten. Neither file belongs into Git: trust is not read from what it \
+                  judges.\n\nExamples:\n  lockmaster init\n  lockmaster init --environment dev=overlays/dev prod=overlays/prod\n  \
+                  mkdir ops && cd ops && lockmaster init --repository ../shop\n\nExit codes: 0 written; 2 nothing was \
+                  written."
+)]
 pub struct Init {
-    /// An environment and its path
+    /// An environment and its path from the top of the clone [default: those that are found]
     #[arg(long, value_name = "NAME=PATH", num_args = 1..)]
     pub environment: Vec<String>,
 }
 
 /// `demo`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "It needs no cluster, no git and no network, asks for no configuration, and leaves nothing behind. A line is \
+                  printed only after what it says was seen.\n\nExamples:\n  lockmaster demo\n  lockmaster demo --step --serve\n  \
+                  lockmaster demo --keep shop-demo && cd shop-demo && lockmaster run --embedded\n\nExit codes: 0 all happened; \
+                  1 a step did not; 2 could not start or go on."
+)]
 pub struct Demo {
-    /// Keep everything in this directory
+    /// Keep repository, keys, lockmaster.yaml and allowed_signers in this directory, which must be new or empty
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
     /// Wait for Enter before each step
     #[arg(long)]
     pub step: bool,
-    /// Leave agent and dashboard up
+    /// Leave the agent and the Kubernetes API up until Ctrl-C
     #[arg(long)]
     pub serve: bool,
 }

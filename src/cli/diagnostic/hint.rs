@@ -251,10 +251,8 @@ mod tests {
     use super::*;
 
     /// Verbs that are not built: a hint that names one would send people to an error.
-    const NOT_BUILT: [&str; 12] = [
-        "explain", "approve", "rollback", "promote", "hold", "unhold", "freeze", "history", "show", "audit", "dora",
-        "init",
-    ];
+    const NOT_BUILT: [&str; 11] =
+        ["explain", "approve", "rollback", "promote", "hold", "unhold", "freeze", "history", "show", "audit", "dora"];
 
     #[test]
     fn no_hint_names_a_verb_that_is_not_built() {

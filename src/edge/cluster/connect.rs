@@ -58,6 +58,10 @@ impl Cluster {
     fn with_config(mut config: kube::Config, in_cluster: bool) -> Result<Cluster, ClusterError> {
         // The stock policy retries writes for minutes behind our back; the agent owns retries.
         config.default_retry = false;
+        // `HTTPS_PROXY` is for what lies beyond this machine.
+        if config.cluster_url.host().is_some_and(is_loopback) {
+            config.proxy_url = None;
+        }
         let agent = concat!("lockmaster/", env!("CARGO_PKG_VERSION"));
         let user_agent: HeaderName = http::header::USER_AGENT;
         config.headers.retain(|(name, _)| *name != user_agent);
@@ -69,6 +73,12 @@ impl Cluster {
         let (known, refreshing) = (Arc::default(), Arc::default());
         Ok(Cluster { client, config: Arc::new(config), in_cluster, counter, known, refreshing })
     }
+}
+
+/// `localhost`, or an address of this machine alone.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The configuration, and whether it is that of a pod.

@@ -8,7 +8,7 @@ use crate::name::{CommitId, RefName};
 use crate::revision::{Fetched, RawCommit, Relation};
 
 use super::error::GitError;
-use super::mirror::{Mirror, parse};
+use super::mirror::{Limits, Mirror, parse};
 use super::{commit_id, merge, object_id};
 
 /// How many hidden commits older than every visible one are looked at. Where committer times run backwards a visible
@@ -47,7 +47,7 @@ impl Mirror {
             known.push(parse(introduction)?);
         }
         known.retain(|id| graph.has(*id));
-        let facts = self.suspect(self.gather(&mut graph, reference, tip_id, head, &known))?;
+        let facts = self.suspect(gather(&mut graph, &self.limits, reference, tip_id, head, &known))?;
         Ok(Fetched { outside_introduction: !introductions.is_empty() && facts.outside_introduction, ..facts })
     }
 
@@ -56,55 +56,56 @@ impl Mirror {
         let missing = || GitError::RefNotFound { name: commit.to_string(), found: "is not in the mirror".to_owned() };
         if graph.has(id) { Ok(id) } else { Err(missing()) }
     }
+}
 
-    fn gather(
-        &self,
-        graph: &mut Graph<'_>,
-        reference: &RefName,
-        tip: Oid,
-        accepted: Option<Oid>,
-        introductions: &[Oid],
-    ) -> Result<Fetched, GitError> {
-        let relation = graph.relation(tip, accepted)?;
-        let (mut introduced, mut descends) = (false, false);
-        for introduction in introductions {
-            introduced |= graph.reaches(*introduction, tip)?;
-            descends |= graph.reaches(tip, *introduction)?;
-        }
-        let old: Vec<Oid> = introductions.iter().copied().chain(accepted).collect();
-        let new = graph.difference(&[tip], &old)?;
-        if new.len() as u64 > self.limits.new_commits {
-            let (what, found) = (format!("new commits below `{tip}`"), new.len() as u64);
-            return Err(GitError::Limit { what, limit: self.limits.new_commits, found, file: None });
-        }
-        let order = graph.order(&new)?;
-        let mut boundary = BTreeSet::new();
-        for id in &order {
-            let parents = graph.commit(*id)?.parents.clone();
-            boundary.extend(parents.into_iter().filter(|parent| !new.contains(parent)).map(commit_id));
-        }
-        let left = match &relation {
-            Relation::Ancestor | Relation::Diverged { .. } => {
-                let head: Vec<Oid> = accepted.into_iter().collect();
-                graph.difference(&head, &[tip])?.len() as u64
-            }
-            Relation::First | Relation::Same | Relation::Descendant => 0,
-        };
-        let merges = merge::merges(graph, &order, self.limits.merge_bytes)?;
-        Ok(Fetched {
-            reference: reference.clone(),
-            tip: commit_id(tip),
-            accepted: accepted.map(|id| graph.raw(id)).transpose()?,
-            relation,
-            new: order.iter().map(|id| graph.raw(*id)).collect::<Result<_, _>>()?,
-            tip_commit: graph.raw(tip)?,
-            boundary,
-            merges,
-            left,
-            introduced,
-            outside_introduction: !descends,
-        })
+/// Reads what is known about a candidate; the introductions are among the commits that are there.
+pub(super) fn gather(
+    graph: &mut Graph<'_>,
+    limits: &Limits,
+    reference: &RefName,
+    tip: Oid,
+    accepted: Option<Oid>,
+    introductions: &[Oid],
+) -> Result<Fetched, GitError> {
+    let relation = graph.relation(tip, accepted)?;
+    let (mut introduced, mut descends) = (false, false);
+    for introduction in introductions {
+        introduced |= graph.reaches(*introduction, tip)?;
+        descends |= graph.reaches(tip, *introduction)?;
     }
+    let old: Vec<Oid> = introductions.iter().copied().chain(accepted).collect();
+    let new = graph.difference(&[tip], &old)?;
+    if new.len() as u64 > limits.new_commits {
+        let (what, found) = (format!("new commits below `{tip}`"), new.len() as u64);
+        return Err(GitError::Limit { what, limit: limits.new_commits, found, file: None });
+    }
+    let order = graph.order(&new)?;
+    let mut boundary = BTreeSet::new();
+    for id in &order {
+        let parents = graph.commit(*id)?.parents.clone();
+        boundary.extend(parents.into_iter().filter(|parent| !new.contains(parent)).map(commit_id));
+    }
+    let left = match &relation {
+        Relation::Ancestor | Relation::Diverged { .. } => {
+            let head: Vec<Oid> = accepted.into_iter().collect();
+            graph.difference(&head, &[tip])?.len() as u64
+        }
+        Relation::First | Relation::Same | Relation::Descendant => 0,
+    };
+    let merges = merge::merges(graph, &order, limits.merge_bytes)?;
+    Ok(Fetched {
+        reference: reference.clone(),
+        tip: commit_id(tip),
+        accepted: accepted.map(|id| graph.raw(id)).transpose()?,
+        relation,
+        new: order.iter().map(|id| graph.raw(*id)).collect::<Result<_, _>>()?,
+        tip_commit: graph.raw(tip)?,
+        boundary,
+        merges,
+        left,
+        introduced,
+        outside_introduction: !descends,
+    })
 }
 
 /// Commits as they are read, each once.

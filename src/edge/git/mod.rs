@@ -9,17 +9,21 @@ mod borrow;
 mod clone;
 mod connect;
 mod error;
+mod forge;
 mod graph;
 mod known_hosts;
 mod merge;
 mod mirror;
 mod place;
 mod tree;
+mod workplace;
 
 pub use clone::{clone_head, working_file, working_tree};
 pub use error::GitError;
+pub use forge::{Change, Forge, Sign};
 pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};
+pub use workplace::{Branches, Habits, Workplace};
 
 /// How long a remote may stay silent, in milliseconds, before an operation is given up.
 const SILENCE_MS: i32 = 30_000;

@@ -1,0 +1,164 @@
+//! The shop that the demo deploys: people with keys, and a repository whose commits they sign.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::Stopped;
+use super::narrator::missed;
+use crate::edge::clock;
+use crate::edge::git::{Change, Forge, GitError, Mirror, Remote, Sign};
+use crate::name::{CommitId, EnvironmentName, RefName, RepoPath};
+use crate::revision::{self, Carriers, FirstSeen, Trust};
+use crate::signature::{AgentKey, GIT_NAMESPACE, Signers};
+
+/// The files of an environment, in which words in capitals stand for what differs.
+const MANIFESTS: [(&str, &str); 4] = [
+    ("namespace.yaml", include_str!("../../../fixtures/demo/namespace.yaml")),
+    ("settings.yaml", include_str!("../../../fixtures/demo/settings.yaml")),
+    ("cart.yaml", include_str!("../../../fixtures/demo/cart.yaml")),
+    ("store.yaml", include_str!("../../../fixtures/demo/store.yaml")),
+];
+
+/// How many objects they are.
+pub(super) const OBJECTS: u64 = 8;
+
+/// The pipeline.
+pub(super) const PIPELINE: &str = include_str!("../../../fixtures/demo/lockmaster.yaml");
+
+/// Somebody who commits.
+pub(super) struct Person {
+    pub(super) name: &'static str,
+    pub(super) email: String,
+    pub(super) key: AgentKey,
+}
+
+impl Person {
+    /// Somebody with a new key.
+    pub(super) fn new(name: &'static str) -> Result<Person, Stopped> {
+        let mut seed = zeroize::Zeroizing::new([0; 32]);
+        getrandom::fill(seed.as_mut_slice()).map_err(|error| Stopped::unable("a key cannot be made", error))?;
+        let key = AgentKey::from_seed(*seed);
+        Ok(Person { name, email: format!("{name}@example.com"), key })
+    }
+}
+
+/// A tree of files.
+pub(super) type Files = BTreeMap<RepoPath, String>;
+
+/// The repository, and who works on it.
+pub(super) struct Shop {
+    forge: Forge,
+    folder: PathBuf,
+    pub(super) dana: Person,
+    pub(super) omar: Person,
+    pub(super) mallory: Person,
+}
+
+impl Shop {
+    /// Writes keys, signers, the pipeline and an empty repository into a folder.
+    pub(super) fn create(folder: &Path) -> Result<Shop, Stopped> {
+        let forge =
+            Forge::create(&folder.join("shop.git"), &branch("dev")).map_err(|error| Stopped::of(error.reason()))?;
+        let [dana, omar, mallory] = [Person::new("dana")?, Person::new("omar")?, Person::new("mallory")?];
+        let mut signers = String::new();
+        for person in [&dana, &omar, &mallory] {
+            write(folder, &format!("{}_key", person.name), &person.key.to_openssh(), true)?;
+            write(folder, &format!("{}_key.pub", person.name), &format!("{}\n", person.key.public_key()), false)?;
+        }
+        for person in [&dana, &omar] {
+            signers += &format!("{} namespaces=\"{GIT_NAMESPACE}\" {}\n", person.email, person.key.public_key());
+        }
+        write(folder, "allowed_signers", &signers, false)?;
+        write(folder, "lockmaster.yaml", PIPELINE, false)?;
+        Ok(Shop { forge, folder: folder.to_owned(), dana, omar, mallory })
+    }
+
+    /// Commits, signed by the one who commits, or by nobody.
+    pub(super) fn commit(
+        &self,
+        who: &Person,
+        parent: Option<&CommitId>,
+        files: &Files,
+        message: &str,
+        signed: bool,
+    ) -> Result<CommitId, Stopped> {
+        let change = Change { parent, files, name: who.name, email: &who.email, message };
+        let sign = |payload: &[u8]| who.key.sign(GIT_NAMESPACE, payload);
+        let sign = signed.then_some(&sign as Sign<'_>);
+        self.forge.commit(&change, sign).map_err(|error| Stopped::of(error.reason()))
+    }
+
+    /// Moves a branch, and sees that it moved.
+    pub(super) fn push(&self, environment: &str, commit: &CommitId) -> Result<(), Stopped> {
+        let branch = branch(environment);
+        let moved = self.forge.push(&branch, commit).and_then(|()| self.forge.tip(&branch));
+        match moved.map_err(|error| Stopped::of(error.reason()))? {
+            tip if tip == *commit => Ok(()),
+            tip => Err(missed(format!("{branch} at {}", commit.short()), tip.short())),
+        }
+    }
+
+    /// The signers as the file says them.
+    pub(super) fn signers(&self) -> Result<Signers, Stopped> {
+        let text = std::fs::read_to_string(self.folder.join("allowed_signers"));
+        let text = text.map_err(|error| Stopped::unable("the signers cannot be read", error))?;
+        Signers::parse(&text).map_err(|invalid| missed("a good allowed_signers", invalid))
+    }
+
+    /// How many commits a branch has, after each was judged by its signature.
+    pub(super) fn judged(&self, environment: &str, scratch: &Path) -> Result<usize, Stopped> {
+        let remote = Remote { url: self.folder.join("shop.git").display().to_string(), auth: None, ca_file: None };
+        let reference = branch(environment);
+        let fetched = || {
+            let tip = self.forge.tip(&reference)?;
+            let mirror = Mirror::open(&scratch.join("judged"), remote)?;
+            mirror.fetch(&[(reference.clone(), tip.clone())])?;
+            mirror.facts(&reference, &tip, None, &[])
+        };
+        let fetched = fetched().map_err(|error: GitError| Stopped::of(error.reason()))?;
+        let trust = Trust {
+            environment: name(environment),
+            signers: self.signers()?,
+            writers: None,
+            carriers: Carriers::Plain,
+        };
+        let judged = revision::judge(fetched, &trust, &FirstSeen::new(), clock::now());
+        match judged.verdict {
+            Ok(verified) => Ok(verified.new_commits().len()),
+            Err(reasons) => {
+                let seen = reasons.first().map_or(String::new(), |reason| reason.message.clone());
+                Err(missed(format!("every commit of {reference} signed"), seen))
+            }
+        }
+    }
+}
+
+/// The files of an environment.
+pub(super) fn manifests(environment: &str, replicas: u32, release: &str) -> Files {
+    let file = |(file, text): (&str, &str)| {
+        let text = text.replace("ENVIRONMENT", environment).replace("RELEASE", release);
+        let path = format!("{environment}/{file}").parse().expect("because the names are plain");
+        (path, text.replace("REPLICAS", &replicas.to_string()))
+    };
+    MANIFESTS.into_iter().map(file).collect()
+}
+
+/// The branch of an environment.
+pub(super) fn branch(environment: &str) -> RefName {
+    RefName::branch(&format!("env/{environment}")).expect("because the names are plain")
+}
+
+/// An environment's name.
+pub(super) fn name(environment: &str) -> EnvironmentName {
+    environment.parse().expect("because the names are plain")
+}
+
+/// Writes a file, for its owner alone if it is a secret.
+pub(super) fn write(folder: &Path, name: &str, text: &str, secret: bool) -> Result<(), Stopped> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mode = if secret { 0o600 } else { 0o644 };
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(folder.join(name));
+    made.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Stopped::unable(&format!("`{name}` cannot be written"), error))
+}
