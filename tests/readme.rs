@@ -205,6 +205,7 @@ fn copy(from: &Path, to: &Path) {
 /// The text with what differs between two runs made equal: ids, ages, times, and blanks at the end of a line.
 fn normal(text: &str) -> String {
     let line = |line: &str| {
+        let line = &measured(line);
         let mut out = String::new();
         let mut word = String::new();
         for c in line.trim_end().chars().chain(['\n']) {
@@ -219,6 +220,21 @@ fn normal(text: &str) -> String {
         out
     };
     text.lines().map(line).collect()
+}
+
+/// The line with what the demo measured made equal: when a line was told, and how long something took.
+fn measured(line: &str) -> String {
+    let number = |word: &str| word.parse::<f64>().is_ok();
+    let told = |word: &str| word.strip_suffix('s').is_some_and(|time| time.contains('.') && number(time));
+    let begins = line.split_whitespace().next().is_some_and(told);
+    let words: Vec<&str> = if begins { line.trim_start() } else { line }.split(' ').collect();
+    let stands = |at: usize, unit: &[&str]| words.get(at + 1).is_some_and(|next| unit.contains(next));
+    let word = |(at, word): (usize, &&str)| match *word {
+        word if number(word) && stands(at, &["ms", "s,"]) => "TOOK".to_owned(),
+        word if told(word) => "TIME".to_owned(),
+        word => word.to_owned(),
+    };
+    words.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn stable(word: &str) -> &str {
