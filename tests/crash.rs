@@ -11,9 +11,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use control_plane::proxy::{Moment, Verdict};
-use control_plane::{ControlPlane, Test, run};
+use control_plane::{ControlPlane, Test, run_anywhere};
 use serde_json::Value;
-use stage::shop::{all_of_shop, base_without, objects, replicas, set_replicas, shop, state};
+use stage::shop::{all_of_shop, leave_out, objects, place, replicas, set_replicas, shop, state};
 use stage::{Stage, Who};
 
 fn main() -> ExitCode {
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         ("killed_after_every_write_of_a_change_with_prune_it_converges", change_after),
         ("killed_at_fifty_random_moments_it_converges", random_moments),
     ];
-    run(tests)
+    run_anywhere(tests)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +113,8 @@ fn entry_of(item: &Value) -> Value {
 
 fn dev_only(stage: &Stage, stem: &str) {
     stage.pipeline(&format!(
-        "  - {{name: dev, branch: env/dev, path: overlays/dev, namespace: {stem}-dev, deadline: 90s}}"
+        "  - {{name: dev, branch: env/dev, {}, namespace: {stem}-dev, deadline: 90s}}",
+        place("dev")
     ));
 }
 
@@ -150,8 +151,7 @@ fn change(plane: &'static ControlPlane, stem: &str, when: When) {
     for number in 1.. {
         let without = number % 2 == 1;
         set_replicas(&stage, 2 + u32::from(without));
-        let kustomization = if without { base_without("sweeper.yaml") } else { base_without("nothing") };
-        stage.write("base/kustomization.yaml", &kustomization);
+        leave_out(&stage, "sweeper.yaml", without);
         stage.commit(Who::Dana, &format!("change {number}"));
         let killed = killed_at(&stage, number, when);
         let expected = if without { &pruned } else { &all_of_shop() };

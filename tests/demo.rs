@@ -1,10 +1,25 @@
 //! `lockmaster demo` through the real program: all of it happens, in order, and nothing stays behind.
 
+#[path = "tools/plain.rs"]
+mod plain;
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+
+fn main() -> ExitCode {
+    let needing: Vec<plain::Plain> = plain::table![what_is_kept_is_a_repository_that_git_and_lint_accept,];
+    let others: Vec<plain::Plain> = plain::table![
+        the_whole_story_happens_in_order_and_leaves_nothing_behind,
+        json_is_one_document_a_line,
+        each_step_waits_for_enter_and_an_interrupt_leaves_nothing_behind,
+        what_is_served_is_there_until_an_interrupt_and_gone_after_it,
+    ];
+    plain::run(&["ssh-keygen"], needing, others)
+}
 
 /// The beginnings of the lines, each of which stands behind the one before it.
 const LINES: [&str; 18] = [
@@ -116,7 +131,6 @@ fn told(stdout: &str) {
     }
 }
 
-#[test]
 fn the_whole_story_happens_in_order_and_leaves_nothing_behind() {
     let machine = Machine::new();
     let ran = machine.run(&["demo"]);
@@ -131,7 +145,6 @@ fn the_whole_story_happens_in_order_and_leaves_nothing_behind() {
     machine.left_nothing();
 }
 
-#[test]
 fn what_is_kept_is_a_repository_that_git_and_lint_accept() {
     let machine = Machine::new();
     let kept = machine.at("kept");
@@ -179,7 +192,6 @@ fn git(kept: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-#[test]
 fn json_is_one_document_a_line() {
     let machine = Machine::new();
     let ran = machine.run(&["demo", "-o", "json"]);
@@ -197,7 +209,6 @@ fn json_is_one_document_a_line() {
     machine.left_nothing();
 }
 
-#[test]
 fn each_step_waits_for_enter_and_an_interrupt_leaves_nothing_behind() {
     let machine = Machine::new();
     let (mut child, mut lines) = machine.start(&["demo", "--step"]);
@@ -219,7 +230,6 @@ fn each_step_waits_for_enter_and_an_interrupt_leaves_nothing_behind() {
     machine.left_nothing();
 }
 
-#[test]
 fn what_is_served_is_there_until_an_interrupt_and_gone_after_it() {
     let machine = Machine::new();
     let (mut child, mut lines) = machine.start(&["demo", "--serve"]);

@@ -9,7 +9,9 @@ use std::process::ExitCode;
 
 use control_plane::{ControlPlane, Test, run_split};
 use serde_json::json;
-use stage::shop::{all_of_shop, base_without, objects, replicas, set_replicas, shop, state};
+use stage::shop::{
+    all_of_shop, configuration, configure, leave_out, objects, place, replicas, set_replicas, shop, state,
+};
 use stage::{Stage, Who};
 
 fn main() -> ExitCode {
@@ -55,9 +57,8 @@ fn three_environments(plane: &'static ControlPlane) {
 fn removing_a_file(plane: &'static ControlPlane) {
     let stage = shop(plane, "removing");
     stage.run_once(0);
-    stage.write("base/kustomization.yaml", &base_without("sweeper.yaml"));
-    stage.git(&["rm", "-q", "--cached", "base/sweeper.yaml"]);
-    std::fs::remove_file(stage.repository.join("base/sweeper.yaml")).expect("because it was copied there");
+    leave_out(&stage, "sweeper.yaml", true);
+    stage.git(&["rm", "-q", "-f", "--ignore-unmatch", "base/sweeper.yaml"]);
     stage.commit(Who::Dana, "sweep no more");
     let plan = stage.lockmaster(&["plan", "dev", "-o", "json"]);
     assert_eq!(plan.code, Some(1), "{plan:?}");
@@ -79,7 +80,7 @@ fn merge_and_revert(plane: &'static ControlPlane) {
     set_replicas(&stage, 3);
     stage.commit(Who::Dana, "web: three replicas");
     stage.git(&["checkout", "-q", "env/dev"]);
-    stage.write("base/web.conf", "timeout = 60\n");
+    configure(&stage, "timeout = 60\n");
     stage.commit(Who::Dana, "web: longer timeout");
     stage.git(&["merge", "-q", "--no-ff", "-S", "-m", "merge feature", "feature"]);
     stage.run_once(0);
@@ -98,7 +99,7 @@ fn forge_merge(plane: &'static ControlPlane) {
     set_replicas(&stage, 3);
     stage.commit(Who::Dana, "web: three replicas");
     stage.git(&["checkout", "-q", "env/dev"]);
-    stage.write("base/web.conf", "timeout = 60\n");
+    configure(&stage, "timeout = 60\n");
     stage.commit(Who::Dana, "web: longer timeout");
     stage.git(&["merge", "-q", "--no-ff", "--no-gpg-sign", "-m", "Merge pull request #1", "feature"]);
     let verify = stage.lockmaster(&["verify", "dev"]);
@@ -111,7 +112,7 @@ fn forge_merge(plane: &'static ControlPlane) {
     let standing = &state(&status, "dev")["standing"]["commit"];
     assert_eq!((&standing["id"], &standing["signer"]), (&json!(stage.head()), &json!(null)), "{status}");
     stage.git(&["checkout", "-q", "feature"]);
-    stage.write("base/web.conf", "timeout = 90\n");
+    configure(&stage, "timeout = 90\n");
     stage.commit(Who::Dana, "web: still longer timeout");
     stage.git(&["checkout", "-q", "env/dev"]);
     stage.git(&["merge", "-q", "--no-ff", "--no-commit", "-s", "ours", "feature"]);
@@ -121,9 +122,10 @@ fn forge_merge(plane: &'static ControlPlane) {
     assert!(ran.stdout.contains("refused[merge-not-plain]"), "{}", ran.stdout);
     let verify = stage.lockmaster(&["verify", "dev"]);
     let expected = format!(
-        "{} \"Merge pull request #2\", claimed author dana@example.com: `base/web.conf` is changed on both sides, \
+        "{} \"Merge pull request #2\", claimed author dana@example.com: `{}` is changed on both sides, \
          `base/web.yaml` is changed on neither side",
-        &evil[..7]
+        &evil[..7],
+        configuration()
     );
     assert!(verify.stdout.contains(&expected), "{}", verify.stdout);
     assert_eq!(replicas(plane, "forge-dev"), json!(3));
@@ -194,7 +196,8 @@ fn force_push(plane: &'static ControlPlane) {
 
 fn failing_release(plane: &'static ControlPlane) {
     let stage = shop(plane, "failing");
-    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: failing-dev, deadline: 4s}");
+    let line = format!("  - {{name: dev, branch: env/dev, {}, namespace: failing-dev, deadline: 4s}}", place("dev"));
+    stage.pipeline(&line);
     let web = std::fs::read_to_string("fixtures/shop/base/web.yaml").expect("because the fixture is there");
     stage.write("base/web.yaml", &web.replace("web:1.0", "web:crash"));
     stage.commit(Who::Dana, "web: a bad day");
@@ -209,7 +212,9 @@ fn failing_release(plane: &'static ControlPlane) {
 
 fn superseded(plane: &'static ControlPlane) {
     let stage = shop(plane, "superseded");
-    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: superseded-dev, deadline: 60s}");
+    let line =
+        format!("  - {{name: dev, branch: env/dev, {}, namespace: superseded-dev, deadline: 60s}}", place("dev"));
+    stage.pipeline(&line);
     let web = std::fs::read_to_string("fixtures/shop/base/web.yaml").expect("because the fixture is there");
     stage.write("base/web.yaml", &web.replace("web:1.0", "web:crash"));
     stage.commit(Who::Dana, "web: a bad day");
@@ -301,7 +306,8 @@ fn secrets(plane: &'static ControlPlane) {
 
 fn only_what_changed(plane: &'static ControlPlane) {
     let stage = shop(plane, "changed");
-    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: changed-dev, deadline: 60s}");
+    let line = format!("  - {{name: dev, branch: env/dev, {}, namespace: changed-dev, deadline: 60s}}", place("dev"));
+    stage.pipeline(&line);
     stage.run_once(0);
     let target = || -> Vec<String> {
         let writes = stage.proxy.writes();

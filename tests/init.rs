@@ -1,9 +1,32 @@
 //! `lockmaster init` through the real program, on clones that the real `git` and `ssh-keygen` made.
 
+#[path = "tools/plain.rs"]
+mod plain;
+
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+fn main() -> ExitCode {
+    let needing: Vec<plain::Plain> = plain::table![
+        a_clone_becomes_a_pipeline_that_lint_accepts_and_under_which_the_next_signed_commit_is_accepted,
+        the_answer_says_what_was_found_and_what_to_run_next,
+        files_lie_at_the_top_of_the_clone_or_where_another_clone_is_named_from,
+        nothing_is_overwritten_and_both_files_are_written_or_none,
+        the_key_is_the_one_that_git_signs_with_however_it_is_named,
+        without_an_ssh_key_it_says_what_is_not_supported_and_which_commands_help,
+        origin_is_the_repository_where_the_agent_can_read_it_and_its_credentials_are_never_written,
+        a_branch_counts_as_it_is_at_origin,
+        history_is_taken_as_it_is_only_where_the_key_did_not_sign_all_of_it,
+        a_shallow_clone_is_taken_as_it_is_and_says_so,
+        two_environments_never_share_a_namespace,
+        namespaces_are_those_that_the_manifests_name_else_the_environments_name,
+        where_nothing_or_too_much_is_found_it_asks,
+    ];
+    plain::run(&["ssh-keygen"], needing, Vec::new())
+}
 
 /// A person's machine: a home with a key and a configuration of git, and a clone `shop`.
 struct Machine(tempfile::TempDir);
@@ -155,7 +178,6 @@ fn each(document: &Value, pointer: &str) -> Vec<String> {
     environments.iter().map(|one| text(one.pointer(pointer).unwrap_or(&Value::Null))).collect()
 }
 
-#[test]
 fn a_clone_becomes_a_pipeline_that_lint_accepts_and_under_which_the_next_signed_commit_is_accepted() {
     let machine = Machine::with_shop();
     for branch in ["env/dev", "env/staging", "production"] {
@@ -184,7 +206,6 @@ fn a_clone_becomes_a_pipeline_that_lint_accepts_and_under_which_the_next_signed_
     assert!(refused.stdout.starts_with("refused[unsigned-commit]"), "{}", refused.stdout);
 }
 
-#[test]
 fn the_answer_says_what_was_found_and_what_to_run_next() {
     let machine = Machine::with_shop();
     let folder = machine.clone().canonicalize().expect("because it is there");
@@ -206,7 +227,6 @@ fn the_answer_says_what_was_found_and_what_to_run_next() {
     assert_eq!(machine.read("lockmaster.yaml"), again, "the same clone gives the same file");
 }
 
-#[test]
 fn files_lie_at_the_top_of_the_clone_or_where_another_clone_is_named_from() {
     let machine = Machine::with_shop();
     machine.lockmaster_in(&machine.clone().join("deploy/base"), &["init"]).expect(0);
@@ -223,7 +243,6 @@ fn files_lie_at_the_top_of_the_clone_or_where_another_clone_is_named_from() {
     machine.refuses(&["-f", "other.yaml"], "`--file` is not for init", "leave it out");
 }
 
-#[test]
 fn nothing_is_overwritten_and_both_files_are_written_or_none() {
     for name in ["lockmaster.yaml", "allowed_signers"] {
         let machine = Machine::with_shop();
@@ -236,7 +255,6 @@ fn nothing_is_overwritten_and_both_files_are_written_or_none() {
     }
 }
 
-#[test]
 fn the_key_is_the_one_that_git_signs_with_however_it_is_named() {
     let machine = Machine::with_shop();
     let line = machine.call("cat", &[&format!("{}.pub", machine.key())]);
@@ -255,7 +273,6 @@ fn the_key_is_the_one_that_git_signs_with_however_it_is_named() {
     assert!(machine.read("allowed_signers").contains(&expected), "a private key alone says which key it is");
 }
 
-#[test]
 fn without_an_ssh_key_it_says_what_is_not_supported_and_which_commands_help() {
     let helps = "ssh-keygen -t ed25519 && git config gpg.format ssh && git config user.signingkey \
                  ~/.ssh/id_ed25519.pub && git config commit.gpgsign true";
@@ -288,7 +305,6 @@ fn without_an_ssh_key_it_says_what_is_not_supported_and_which_commands_help() {
     machine.refuses(&[], "no name for a signer", "git config user.email YOU@EXAMPLE.COM");
 }
 
-#[test]
 fn origin_is_the_repository_where_the_agent_can_read_it_and_its_credentials_are_never_written() {
     let machine = Machine::with_shop();
     machine.git(&["remote", "add", "origin", "git@git.example.com:shop/deploy.git"]);
@@ -308,7 +324,6 @@ fn origin_is_the_repository_where_the_agent_can_read_it_and_its_credentials_are_
     assert_eq!(machine.init(&[])["repository"]["url"], clone.display().to_string(), "the agent reads no git://");
 }
 
-#[test]
 fn a_branch_counts_as_it_is_at_origin() {
     let machine = Machine::with_shop();
     machine.git(&["clone", "-q", "--bare", ".", "../origin.git"]);
@@ -323,7 +338,6 @@ fn a_branch_counts_as_it_is_at_origin() {
     machine.lockmaster(&["verify", "dev", "staging", "--signatures-only"]).expect(0);
 }
 
-#[test]
 fn history_is_taken_as_it_is_only_where_the_key_did_not_sign_all_of_it() {
     let machine = Machine::with_shop();
     for branch in ["env/dev", "env/staging"] {
@@ -350,7 +364,6 @@ fn history_is_taken_as_it_is_only_where_the_key_did_not_sign_all_of_it() {
     machine.lockmaster(&["verify", "dev", "staging", "production", "--signatures-only"]).expect(0);
 }
 
-#[test]
 fn a_shallow_clone_is_taken_as_it_is_and_says_so() {
     let machine = Machine::with_shop();
     machine.commit(&[]);
@@ -364,7 +377,6 @@ fn a_shallow_clone_is_taken_as_it_is_and_says_so() {
     assert!(file.contains(&tip), "{file}");
 }
 
-#[test]
 fn two_environments_never_share_a_namespace() {
     let machine = Machine::with_shop();
     for name in ["dev", "prod"] {
@@ -378,7 +390,6 @@ fn two_environments_never_share_a_namespace() {
     assert!(machine.read("lockmaster.yaml").contains("    # its manifests also name `shop`"));
 }
 
-#[test]
 fn namespaces_are_those_that_the_manifests_name_else_the_environments_name() {
     let machine = Machine::new();
     machine.write("deploy/envs/a/x.yaml", "apiVersion: v1\nkind: Namespace\nmetadata: {name: one}\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: two}\n");
@@ -388,7 +399,6 @@ fn namespaces_are_those_that_the_manifests_name_else_the_environments_name() {
     assert!(document["notes"].to_string().contains("`b`: no manifest names a namespace"), "{document}");
 }
 
-#[test]
 fn where_nothing_or_too_much_is_found_it_asks() {
     let machine = Machine::new();
     machine.write("README.md", "hello\n");

@@ -5,7 +5,7 @@ mod control_plane;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use control_plane::{ControlPlane, Test, run};
+use control_plane::{ControlPlane, Test, run_anywhere};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{ListParams, ObjectMeta, PostParams};
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
             plane.block_on(row_39_a_first_seen_time_never_changes(plane))
         }),
     ];
-    run(tests)
+    run_anywhere(tests)
 }
 
 /// A journal in a namespace of its own.

@@ -6,14 +6,14 @@ mod stage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
-use control_plane::{ControlPlane, Test, run};
+use control_plane::{ControlPlane, Test, run_anywhere};
 use serde_json::{Value, json};
-use stage::shop::{base_without, shop};
+use stage::shop::{configure, leave_out, place, shop};
 use stage::{Stage, Who};
 
 fn main() -> ExitCode {
     let tests: Vec<Test> = vec![("the_fields_of_twenty_random_plans_are_the_fields_that_change", twenty_commits)];
-    run(tests)
+    run_anywhere(tests)
 }
 
 /// A small generator of its own, so that the commits are the same in every run.
@@ -47,12 +47,15 @@ fn shuffle(stage: &Stage, dice: &mut Dice) {
         );
     }
     stage.write("base/web.yaml", &web);
-    stage.write("base/web.conf", &format!("timeout = {}\nretries = {}\n", dice.roll(90), dice.roll(3)));
+    configure(stage, &format!("timeout = {}\nretries = {}\n", dice.roll(90), dice.roll(3)));
     let store = fixture("store.yaml").replace("not-a-real-password", &format!("password-{}", dice.roll(2)));
     stage.write("base/store.yaml", &store);
-    stage.write("base/sweeper.yaml", &fixture("sweeper.yaml").replace("17 3", &format!("{} 3", dice.roll(60))));
-    let gone = if dice.roll(3) == 0 { "sweeper.yaml" } else { "nothing" };
-    stage.write("base/kustomization.yaml", &base_without(gone));
+    let sweeper = fixture("sweeper.yaml").replace("17 3", &format!("{} 3", dice.roll(60)));
+    let gone = dice.roll(3) == 0;
+    leave_out(stage, "sweeper.yaml", gone);
+    if !gone {
+        stage.write("base/sweeper.yaml", &sweeper);
+    }
 }
 
 /// Everything live that a release of the shop can own, by `Kind/name`.
@@ -129,7 +132,7 @@ fn differing(before: &Value, after: &Value) -> BTreeSet<String> {
 
 fn twenty_commits(plane: &'static ControlPlane) {
     let stage = shop(plane, "truth");
-    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: truth-dev}");
+    stage.pipeline(&format!("  - {{name: dev, branch: env/dev, {}, namespace: truth-dev}}", place("dev")));
     stage.run_once(0);
     let mut dice = Dice(20);
     let mut compared = 0;

@@ -11,9 +11,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use control_plane::proxy::{Moment, Verdict};
-use control_plane::{ControlPlane, Test, eventually, run};
+use control_plane::{ControlPlane, Test, eventually, run_anywhere};
 use serde_json::{Value, json};
-use stage::shop::{set_replicas, shop, state};
+use stage::shop::{place, set_replicas, shop, state};
 use stage::{Stage, Who};
 
 fn main() -> ExitCode {
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         ("a_new_configuration_is_taken_and_a_broken_one_changes_nothing", configuration),
         ("sigterm_ends_the_write_in_flight_and_begins_no_other", sigterm_in_the_middle),
     ];
-    run(tests)
+    run_anywhere(tests)
 }
 
 fn looking_writes_nothing(plane: &'static ControlPlane) {
@@ -254,7 +254,7 @@ fn configuration(plane: &'static ControlPlane) {
 
 fn sigterm_in_the_middle(plane: &'static ControlPlane) {
     let stage = shop(plane, "middle");
-    stage.pipeline("  - {name: dev, branch: env/dev, path: overlays/dev, namespace: middle-dev}");
+    stage.pipeline(&format!("  - {{name: dev, branch: env/dev, {}, namespace: middle-dev}}", place("dev")));
     let is_apply = |path: &str| path.contains("/namespaces/middle-dev/");
     stage.proxy.judge(move |call, moment| {
         let hangs = call.write.is_some() && is_apply(&call.path) && moment == Moment::Before;

@@ -14,7 +14,8 @@ mod stage;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    control_plane::run(vec![
+    control_plane::needs(&["ssh-keygen"]);
+    control_plane::run_anywhere(vec![
         ("rows_16_18_19_20_who_signed_is_judged", history::who_signed),
         ("rows_34_to_43_bad_yaml_is_refused_at_its_place", manifests::bad_yaml),
         ("rows_17_23_24_25_26_what_was_signed_is_judged", history::what_was_signed),

@@ -15,7 +15,11 @@ mod process;
 pub(crate) mod proxy;
 mod puppet;
 pub(crate) mod recorder;
+#[path = "../tools/signer.rs"]
+pub(crate) mod signer;
 mod storage;
+#[path = "../tools/mod.rs"]
+pub(crate) mod tools;
 pub(crate) mod transcript;
 
 use std::future::Future;
@@ -60,15 +64,19 @@ pub(crate) fn run_on(parts: Parts, tests: Vec<Test>) -> ExitCode {
     run(tests)
 }
 
-/// The same for tests that mostly wait: so many of them run at once.
-pub(crate) fn run_at_once(tests_at_once: usize, tests: Vec<Test>) -> ExitCode {
+/// Says that the tests of this binary mostly wait: so many of them run at once.
+pub(crate) fn at_once(tests_at_once: usize) {
     AT_ONCE.set(tests_at_once).expect("because a test binary says once what it needs");
-    run(tests)
 }
 
 /// The same, with tests that are listed as ignored: the name, and why.
 pub(crate) fn run_but(tests: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
     run_split(Vec::new(), tests, left_out)
+}
+
+/// Says which programs the tests of this binary need besides those of the control plane.
+pub(crate) fn needs(programs: &'static [&'static str]) {
+    NEEDS.set(programs).expect("because a test binary says once what it needs");
 }
 
 /// Runs tests that the embedded API proves.
@@ -78,24 +86,29 @@ pub(crate) fn run_anywhere(tests: Vec<Test>) -> ExitCode {
 
 /// Runs tests that the embedded API proves, and tests that need a real server, with some left out.
 pub(crate) fn run_split(anywhere: Vec<Test>, real: Vec<Test>, left_out: &[(&'static str, &'static str)]) -> ExitCode {
-    let missing = binaries().is_none();
+    if let Some(code) = signer::sign_if_asked() {
+        return code;
+    }
+    let tool = tools::missing(NEEDS.get().copied().unwrap_or_default());
+    let server = binaries().is_none().then(|| "no control plane: set KUBEBUILDER_ASSETS or run .ci/run".to_owned());
+    let unless = |trial: Trial, missing: Option<&String>| match missing {
+        Some(why) => trial.with_kind(why.clone()).with_ignored_flag(true),
+        None => trial,
+    };
     let anywhere = anywhere.into_iter().map(|(name, body)| {
-        Trial::test(name, move || {
+        let trial = Trial::test(name, move || {
             let plane = if on_real() { shared() } else { embedded() };
             recorder::told(name, || body(plane));
             Ok(())
-        })
+        });
+        unless(trial, tool.as_ref().or(server.as_ref().filter(|_| on_real())))
     });
     let real = real.into_iter().map(|(name, body)| {
         let trial = Trial::test(name, move || {
             body(shared());
             Ok(())
         });
-        if missing {
-            trial.with_kind("no control plane: set KUBEBUILDER_ASSETS or run .ci/run").with_ignored_flag(true)
-        } else {
-            trial
-        }
+        unless(trial, server.as_ref().or(tool.as_ref()))
     });
     let trials = anywhere.chain(real);
     let left_out = left_out.iter().map(|(name, why)| {
@@ -140,7 +153,10 @@ pub(crate) fn shared() -> &'static ControlPlane {
 /// What [`run_on`] was asked for.
 static PARTS: OnceLock<Parts> = OnceLock::new();
 
-/// What [`run_at_once`] was asked for.
+/// What [`needs`] said.
+static NEEDS: OnceLock<&[&str]> = OnceLock::new();
+
+/// What [`at_once`] said.
 static AT_ONCE: OnceLock<usize> = OnceLock::new();
 
 /// What is started.

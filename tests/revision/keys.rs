@@ -18,8 +18,7 @@ fn of(repository: &Repository, headline: &str, detail: &str) -> String {
     )
 }
 
-#[test]
-fn row_18_and_19_the_key_is_known_and_may_write() {
+pub(crate) fn row_18_and_19_the_key_is_known_and_may_write() {
     let repository = Repository::new();
     repository.commit("one", Some("mallory"));
     let JudgedCommit { fingerprint, .. } = repository.judge(&repository.tip(), None).commits.remove(0);
@@ -36,8 +35,7 @@ fn row_18_and_19_the_key_is_known_and_may_write() {
     assert_eq!(judged(&repository, &trust, &FirstSeen::new())[0].0, "unauthorised-signer");
 }
 
-#[test]
-fn row_20_a_window_is_judged_at_first_seen_and_not_at_the_time_the_commit_says() {
+pub(crate) fn row_20_a_window_is_judged_at_first_seen_and_not_at_the_time_the_commit_says() {
     let repository = Repository::new();
     // Git writes 2026-03-11 09:00 into the commit, inside the window; it is seen an hour later, outside.
     let tip = repository.commit("one", Some("lena"));
@@ -50,8 +48,7 @@ fn row_20_a_window_is_judged_at_first_seen_and_not_at_the_time_the_commit_says()
     assert_eq!(judged(&repository, &trust, &FirstSeen::from([(payload, earlier)])), []);
 }
 
-#[test]
-fn row_23_and_24_wrong_namespace_and_weak_keys() {
+pub(crate) fn row_23_and_24_wrong_namespace_and_weak_keys() {
     let repository = Repository::new();
     let sign = |key: &str, options: &[&str], namespace: &str| {
         if !options.is_empty() {
@@ -91,8 +88,7 @@ fn row_23_and_24_wrong_namespace_and_weak_keys() {
     }
 }
 
-#[test]
-fn signers_agree_with_ssh_keygen() {
+pub(crate) fn signers_agree_with_ssh_keygen() {
     let repository = Repository::new();
     let key = repository.path("lena").display().to_string();
     let armor = repository.run("ssh-keygen", &["-Y", "sign", "-q", "-n", "git", "-f", &key], b"text").1;
@@ -134,8 +130,7 @@ fn signers_agree_with_ssh_keygen() {
     }
 }
 
-#[test]
-fn the_agents_key_is_one_that_ssh_keygen_reads_and_believes() {
+pub(crate) fn the_agents_key_is_one_that_ssh_keygen_reads_and_believes() {
     let repository = Repository::new();
     let agent = AgentKey::from_seed([7; 32]);
     repository.write("signers", format!("agent {}\n", agent.public_key()).as_bytes());
@@ -157,8 +152,7 @@ fn the_agents_key_is_one_that_ssh_keygen_reads_and_believes() {
     assert_eq!(String::from_utf8_lossy(&theirs), signature, "because ed25519 and the armor are deterministic");
 }
 
-#[test]
-fn only_an_open_ed25519_key_can_be_the_agents() {
+pub(crate) fn only_an_open_ed25519_key_can_be_the_agents() {
     let repository = Repository::new();
     repository.key("p256", &["-t", "ecdsa"]);
     repository.key("locked", &["-t", "ed25519", "-N", "secret"]);

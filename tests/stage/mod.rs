@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
-use crate::control_plane::ControlPlane;
 use crate::control_plane::proxy::Proxy;
+use crate::control_plane::{ControlPlane, signer};
 
 /// Keeps the expectation above true in a binary that uses everything.
 const NOT_USED_BY_ANY: () = ();
@@ -79,21 +79,16 @@ impl Stage {
         let mut signers = String::new();
         for name in ["dana", "mallory"] {
             let file = self.folder.path().join(name);
-            let status = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
-                .arg(&file)
-                .stdout(Stdio::null())
-                .status();
-            assert!(status.expect("because ssh-keygen is there").success());
+            let public = signer::make_key(&file, name);
             if name == "dana" {
-                let public = std::fs::read_to_string(file.with_extension("pub")).expect("because it was just made");
                 signers = format!("dana@example.com namespaces=\"git\" {public}");
             }
         }
         std::fs::write(self.folder.path().join("allowed_signers"), signers).expect("because the folder is ours");
         let config = format!(
-            "[user]\n\tname = Dana\n\temail = dana@example.com\n\tsigningkey = {}\n[gpg]\n\tformat = ssh\n[commit]\n\tgpgsign = true\n",
-            self.folder.path().join("dana").display()
+            "[user]\n\tname = Dana\n\temail = dana@example.com\n\tsigningkey = {}\n[gpg]\n\tformat = ssh\n[gpg \"ssh\"]\n\tprogram = {}\n[commit]\n\tgpgsign = true\n",
+            self.folder.path().join("dana").display(),
+            signer::program(self.folder.path()).display()
         );
         std::fs::write(self.folder.path().join(".gitconfig"), config).expect("because the folder is ours");
     }
