@@ -12,6 +12,7 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let needing: Vec<plain::Plain> = plain::table![
         a_clone_becomes_a_pipeline_that_lint_accepts_and_under_which_the_next_signed_commit_is_accepted,
+        what_it_writes_is_deployed_by_an_agent_with_an_api_of_its_own,
         the_answer_says_what_was_found_and_what_to_run_next,
         files_lie_at_the_top_of_the_clone_or_where_another_clone_is_named_from,
         nothing_is_overwritten_and_both_files_are_written_or_none,
@@ -204,6 +205,25 @@ fn a_clone_becomes_a_pipeline_that_lint_accepts_and_under_which_the_next_signed_
     machine.commit(&["--no-gpg-sign"]);
     let refused = machine.lockmaster(&["verify", "dev", "--signatures-only"]).expect(1);
     assert!(refused.stdout.starts_with("refused[unsigned-commit]"), "{}", refused.stdout);
+}
+
+fn what_it_writes_is_deployed_by_an_agent_with_an_api_of_its_own() {
+    let machine = Machine::new();
+    for name in ["dev", "prod"] {
+        let config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: b}\n";
+        machine.write(&format!("deploy/environments/{name}/web.yaml"), config);
+    }
+    machine.commit(&[]);
+    machine.lockmaster(&["init"]).expect(0);
+    machine.lockmaster(&["lint"]).expect(0);
+    let ran = machine.lockmaster(&["run", "--embedded", "--once", "-o", "json"]).expect(0);
+    let status: Value = serde_json::from_str(&ran.stdout).expect("because it prints one document");
+    let environments = status["environments"].as_array().expect("because a status has environments");
+    let told: Vec<(&str, &str)> = environments
+        .iter()
+        .map(|one| (one["name"].as_str().unwrap_or_default(), one["state"].as_str().unwrap_or_default()))
+        .collect();
+    assert_eq!(told, [("dev", "current"), ("prod", "current")], "namespaces that nobody made were made");
 }
 
 fn the_answer_says_what_was_found_and_what_to_run_next() {
