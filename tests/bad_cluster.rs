@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         ("row_75_a_first_release_that_is_denied_is_said", denied_first),
         ("row_26_a_missing_right_is_named", forbidden),
     ];
+    control_plane::at_once(4);
     run_split(anywhere, real, &[])
 }
 

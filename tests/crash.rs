@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         ("killed_after_every_write_of_a_change_with_prune_it_converges", change_after),
         ("killed_at_fifty_random_moments_it_converges", random_moments),
     ];
+    control_plane::at_once(4);
     run_anywhere(tests)
 }
 

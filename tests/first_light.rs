@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         ("secrets_never_leave", secrets),
         ("only_what_changed_is_written_and_what_is_missing_comes_back", only_what_changed),
     ];
+    control_plane::at_once(4);
     const REAL: &str = "a_real_repository_of_three_environments_is_deployed";
     if std::env::var_os("LOCKMASTER_REAL_REPOSITORY").is_some() {
         return run_split(tests, vec![(REAL, real_repository)], &[]);

@@ -47,6 +47,6 @@ fn main() -> ExitCode {
         ("a_definition_that_is_deleted_comes_back_with_its_objects", away::a_definition),
         ("every_kind_of_edit_is_healed_and_named", healed::every_kind_of_edit),
     ];
-    control_plane::at_once(4);
+    control_plane::at_once(6);
     run_split(anywhere, real, &[])
 }
