@@ -161,12 +161,40 @@ pub(super) fn problems(resource: &Resource, live: Option<&Value>, new: &Value) -
         }
     });
     problems.extend(selector(&known.name, &new["spec"]));
+    let spec = &new["spec"];
+    let needs_ports = known.name == "core.Service" && spec["type"] != "ExternalName" && spec["clusterIP"] != "None";
+    problems.extend((needs_ports && spec["ports"].is_null()).then(|| required("spec.ports")));
+    let strategy = &spec["strategy"];
+    if known.name == "apps.Deployment" && strategy["type"] == "Recreate" && strategy["rollingUpdate"].is_object() {
+        let what = "may not be specified when strategy `type` is 'Recreate'";
+        problems.push(forbidden("spec.strategy.rollingUpdate", what));
+    }
+    if known.name == "core.Secret" {
+        problems.extend(secret(new));
+    }
     let Some(live) = live else { return problems };
     for line in FIXED.iter().filter(|line| line.kind == known.name) {
         problems.extend(changed(line, live, new));
     }
     problems.extend(sealed(&known.name, live, new));
     problems
+}
+
+/// The keys that a Secret of a known type must have.
+fn secret(secret: &Value) -> Vec<Problem> {
+    let keys: &[&str] = match secret["type"].as_str().unwrap_or_default() {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        "kubernetes.io/basic-auth" => &["username", "password"],
+        _ => &[],
+    };
+    let missing = |key: &&&str| secret["data"].get(**key).is_none_or(|value| value == "" && key.starts_with("ssh"));
+    let missing: Vec<&&str> = keys.iter().filter(missing).collect();
+    // One of the two is enough.
+    let fits = secret["type"] == "kubernetes.io/basic-auth" && missing.len() < 2;
+    missing.into_iter().filter(|_| !fits).map(|key| required(&format!("data[{key}]"))).collect()
 }
 
 /// A field that changed and may not.

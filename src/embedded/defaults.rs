@@ -80,14 +80,19 @@ fn apply_rules(known: &Struct, object: &mut Value, on_create: bool) {
     rules.filter(|rule| rule.on_create == on_create).for_each(|rule| apply(known, rule, object));
 }
 
-/// Keeps what a real server allots to a Service once, where a write leaves it out.
+/// Keeps what a real server allots once, where a write leaves it out.
 pub(super) fn keep_allotted(resource: &Resource, live: &Value, new: &mut Value) {
-    if resource.kind != "Service" || !resource.group.is_empty() || new["spec"]["type"] == "ExternalName" {
-        return;
-    }
-    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+    let allotted: &[&str] = match (resource.group.as_str(), resource.kind.as_str()) {
+        ("", "Service") if new["spec"]["type"] != "ExternalName" => {
+            &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+        }
+        ("", "Pod") => &["priority", "preemptionPolicy", "tolerations"],
+        ("", "Namespace") => &["finalizers"],
+        _ => &[],
+    };
+    for field in allotted {
         if let (Some(value), true) = (live["spec"].get(field), new["spec"][field].is_null()) {
-            new["spec"][field] = value.clone();
+            new["spec"][*field] = value.clone();
         }
     }
 }

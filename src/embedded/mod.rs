@@ -293,6 +293,9 @@ impl Server {
             "GET" => Ok(axum::Json(self.state().read(resource, &key, request::view(&asked.headers))?).into_response()),
             "PUT" => {
                 let body = request::json(&asked.headers, &asked.body, &["application/json"])?;
+                if !body["metadata"]["resourceVersion"].is_string() && write::needs_version(resource) {
+                    return Err(Refusal::without_version(&key));
+                }
                 let replaced = self.write(|state| {
                     let live = state.live(&key)?;
                     state.replace(resource, &key, &live, body, &how)
@@ -347,7 +350,7 @@ fn patch(state: &mut State, asked: &Asked<'_>, key: &store::Key, how: &How) -> R
     }
     let live = state.live(key)?;
     let object = patched(given, Value::clone(&live), body)?;
-    Ok((state.replace(resource, key, &live, object, how)?, false))
+    Ok((state.patch(resource, key, &live, object, how)?, false))
 }
 
 /// An object with a merge patch (RFC 7396) or a JSON patch (RFC 6902) applied.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::store::Collection;
+use super::store::{Collection, Key};
 
 /// A `Status` of failure (Kubernetes API conventions, section Response Status Kind).
 #[derive(Debug, Clone, PartialEq)]
@@ -21,9 +21,11 @@ impl Refusal {
     }
 
     fn about(mut self, collection: &Collection, name: &str) -> Refusal {
-        self.details = json!({"name": name, "kind": collection.plural});
-        if !collection.group.is_empty() {
-            self.details["group"] = json!(collection.group);
+        self.details = json!({"kind": collection.plural});
+        for (field, text) in [("name", name), ("group", &collection.group)] {
+            if !text.is_empty() {
+                self.details[field] = json!(text);
+            }
         }
         self
     }
@@ -112,6 +114,26 @@ impl Refusal {
         refusal.because(causes)
     }
 
+    /// What a patch made of an object cannot be decoded.
+    pub(super) fn unreadable_patch(patched: &Value, why: &Refusal) -> Refusal {
+        let message = format!(
+            "Invalid value: {:?}: {}",
+            patched.to_string(),
+            why.message.split_once(": ").map_or("", |(_, why)| why)
+        );
+        let problem = ["patch".to_owned(), "FieldValueInvalid".to_owned(), message];
+        let mut refusal = Refusal::new(422, "Invalid", format!(" \"\" is invalid: {}: {}", problem[0], problem[2]));
+        refusal.details = json!({});
+        refusal.because([json!({"reason": problem[1], "message": problem[2], "field": problem[0]})])
+    }
+
+    /// A replacement of a custom object does not say which version it replaces.
+    pub(super) fn without_version(key: &Key) -> Refusal {
+        let words =
+            ["metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"];
+        Refusal::invalid(&key.collection, &key.collection.plural, &key.name, vec![words.map(str::to_owned)])
+    }
+
     pub(super) fn expired(message: impl Into<String>) -> Refusal {
         Refusal::new(410, "Expired", message)
     }
@@ -138,8 +160,9 @@ impl Refusal {
         Refusal::new(413, "RequestEntityTooLarge", format!("a body is at most {limit} bytes long"))
     }
 
+    /// A failure without a reason of its own, as an apply that cannot be read.
     pub(super) fn internal(message: impl Into<String>) -> Refusal {
-        Refusal::new(500, "InternalError", message)
+        Refusal::new(500, "", message)
     }
 
     pub(super) fn method(method: &str) -> Refusal {
@@ -150,7 +173,10 @@ impl Refusal {
     /// As a document.
     pub(super) fn status(&self) -> Value {
         let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                                "message": self.message, "reason": self.reason, "code": self.code});
+                                "message": self.message, "code": self.code});
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::objects::is_zero;
 use super::refusal::Refusal;
 use super::request;
 use super::store::Key;
@@ -49,7 +50,8 @@ fn of(object: &Value) -> Value {
         labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     let status = json!({"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": labels.join(",")});
     let spec = match &object["spec"]["replicas"] {
-        Value::Null => json!({}),
+        // Left out at zero, as by a real server.
+        replicas if is_zero(replicas) => json!({}),
         replicas => json!({"replicas": replicas}),
     };
     json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status})

@@ -86,17 +86,11 @@ impl State {
         let Some(crd) = self.store.get(key).filter(|crd| crd["status"]["conditions"].is_null()) else { return };
         let mut crd = Value::clone(crd);
         let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": how.now, "reason": reason, "message": message});
-        let stored = crd["spec"]["versions"].as_array().into_iter().flatten();
-        let stored: Vec<Value> =
-            stored.filter(|version| version["storage"] == true).map(|version| version["name"].clone()).collect();
-        crd["status"] = json!({
-            "conditions": [
-                condition("NamesAccepted", "NoConflicts", "no conflicts found"),
-                condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
-            ],
-            "acceptedNames": crd["spec"]["names"],
-            "storedVersions": stored,
-        });
+        crd["status"]["conditions"] = json!([
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ]);
+        crd["status"]["acceptedNames"] = crd["spec"]["names"].clone();
         self.write_status(CRDS.0, CRDS.1, key, crd, &how.by("kube-apiserver"));
     }
 

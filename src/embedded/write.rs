@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::managed::{self, Refused, Writer};
 use super::refusal::Refusal;
 use super::request::now;
-use super::schema::Resource;
+use super::schema::{Resource, Shape};
 use super::state::{State, collection};
 use super::store::Key;
 use super::{checks, defaults};
@@ -125,8 +125,36 @@ impl State {
         object: Value,
         how: &How,
     ) -> Result<Value, Refusal> {
-        let mut object = decoded(resource, object, how)?;
+        let object = decoded(resource, object, how)?;
+        self.replace_decoded(resource, key, live, object, how)
+    }
+
+    /// The same with what a patch made of it.
+    pub(super) fn patch(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        live: &Value,
+        object: Value,
+        how: &How,
+    ) -> Result<Value, Refusal> {
+        let decoded = decoded(resource, object.clone(), how);
+        let object = decoded.map_err(|why| Refusal::unreadable_patch(&object, &why))?;
+        self.replace_decoded(resource, key, live, object, how)
+    }
+
+    fn replace_decoded(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        live: &Value,
+        mut object: Value,
+        how: &How,
+    ) -> Result<Value, Refusal> {
         same_object(key, live, &object)?;
+        if resource.namespaced {
+            object["metadata"]["namespace"] = json!(key.namespace);
+        }
         if how.subresource == Some("scale") {
             managed::scale_update(resource, live, &mut object, &how.writer());
         } else {
@@ -310,13 +338,23 @@ fn begin(resource: &Resource, object: &mut Value, number: u64) {
                 object["spec"]["ipFamilyPolicy"] = json!("SingleStack");
             }
         }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            let versions = object["spec"]["versions"].as_array().into_iter().flatten();
+            let stored = versions.filter(|version| version["storage"] == true).map(|version| version["name"].clone());
+            object["status"]["storedVersions"] = stored.collect::<Vec<_>>().into();
+        }
         _ => {}
     }
 }
 
-/// What counts as a new generation: everything but metadata and status.
+/// What counts as a new generation: everything but metadata and status, and of some kinds more (their `PrepareForUpdate`).
 fn meant(resource: &Resource, object: &Value) -> Value {
     let mut object = object.clone();
+    match resource.kind.as_str() {
+        "Deployment" => object["annotations"] = object["metadata"]["annotations"].take(),
+        "EndpointSlice" => object["labels"] = object["metadata"]["labels"].take(),
+        _ => {}
+    }
     if let Some(fields) = object.as_object_mut() {
         fields.remove("metadata");
         if resource.has_status {
@@ -324,6 +362,21 @@ fn meant(resource: &Resource, object: &Value) -> Value {
         }
     }
     object
+}
+
+/// Whether a replacement must say which version it replaces (`AllowUnconditionalUpdate` of its kind).
+pub(super) fn needs_version(resource: &Resource) -> bool {
+    let kinds = [
+        "CSIDriver",
+        "CSINode",
+        "CSIStorageCapacity",
+        "CustomResourceDefinition",
+        "Lease",
+        "PodDisruptionBudget",
+        "RuntimeClass",
+        "VolumeAttachment",
+    ];
+    resource.shape == Shape::Opaque || kinds.contains(&resource.kind.as_str())
 }
 
 /// Whether a finalizer keeps it.
