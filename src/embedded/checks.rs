@@ -23,7 +23,7 @@ fn required(field: &str) -> Problem {
     Problem { field: field.to_owned(), reason: "FieldValueRequired", message: "Required value".to_owned() }
 }
 
-fn invalid(field: &str, value: &Value, what: &str) -> Problem {
+pub(super) fn invalid(field: &str, value: &Value, what: &str) -> Problem {
     let message = format!("Invalid value: {value}: {what}");
     Problem { field: field.to_owned(), reason: "FieldValueInvalid", message }
 }
@@ -68,12 +68,9 @@ fn walk(kind: &Type, value: &Value, path: &str, visit: &mut impl FnMut(&Struct, 
     }
 }
 
-/// Why an object cannot be decoded as its kind: the message of a 400. Where Go has several widths of integers, the
-/// message says `int32`.
+/// Why an object cannot be decoded as its kind, in the words of a real server but for its Go types.
 pub(super) fn undecodable(resource: &Resource, object: &Value) -> Option<String> {
-    let what = misfit(&resource.root(), object, &resource.kind, "")?;
-    let Resource { version, kind, .. } = resource;
-    Some(format!("{kind} in version {version:?} cannot be handled as a {kind}: {what}"))
+    misfit(&resource.root(), object, &resource.kind, "")
 }
 
 fn misfit(kind: &Type, value: &Value, holder: &str, path: &str) -> Option<String> {
@@ -98,7 +95,7 @@ fn misfit(kind: &Type, value: &Value, holder: &str, path: &str) -> Option<String
             return list.iter().find_map(|inner| misfit(element, inner, holder, path));
         }
         (Type::Struct(..) | Type::Map(..) | Type::List(..), _) => false,
-        (Type::Scalar(Scalar::Quantity), _) if super::quantity::canonical(value).is_none() => {
+        (Type::Scalar(Scalar::Quantity), _) if super::objects::quantity(value).is_none() => {
             let form = "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
             return Some(format!("quantities must match the regular expression {form}"));
         }
@@ -109,20 +106,7 @@ fn misfit(kind: &Type, value: &Value, holder: &str, path: &str) -> Option<String
         (Type::Scalar(Scalar::Number), _) => value.is_number(),
         (Type::Scalar(Scalar::IntOrString), _) => value.is_i64() || value.is_string(),
     };
-    let of = go_type(kind);
-    (!fits).then(|| format!("json: cannot unmarshal {found} into Go struct field {holder}.{path} of type {of}"))
-}
-
-fn go_type(kind: &Type) -> String {
-    match kind {
-        Type::Struct(id, _) => format!("v1.{}", id.get().name.rsplit('.').next().unwrap_or_default()),
-        Type::Map(element, _) => format!("map[string]{}", go_type(element)),
-        Type::List(element, _) => format!("[]{}", go_type(element)),
-        Type::Scalar(Scalar::Boolean) => "bool".to_owned(),
-        Type::Scalar(Scalar::Integer | Scalar::IntOrString) => "int32".to_owned(),
-        Type::Scalar(Scalar::Number) => "float64".to_owned(),
-        _ => "string".to_owned(),
-    }
+    (!fits).then(|| format!("json: cannot unmarshal {found} into Go struct field {holder}.{path}"))
 }
 
 /// A line of the table.

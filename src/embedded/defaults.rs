@@ -80,18 +80,36 @@ fn apply_rules(known: &Struct, object: &mut Value, on_create: bool) {
     rules.filter(|rule| rule.on_create == on_create).for_each(|rule| apply(known, rule, object));
 }
 
-/// Keeps what a real server allots once, where a write leaves it out.
-pub(super) fn keep_allotted(resource: &Resource, live: &Value, new: &mut Value) {
-    let allotted: &[&str] = match (resource.group.as_str(), resource.kind.as_str()) {
-        ("", "Service") if new["spec"]["type"] != "ExternalName" => {
-            &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]
+/// Gives an object what a server works out for it once, and keeps that where a write leaves it out. `number` is one that
+/// no other object gets.
+pub(super) fn allot(resource: &Resource, live: Option<&Value>, new: &mut Value, number: u64) {
+    let service = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"];
+    let kept: &[&str] = match resource.name().as_str() {
+        "services" if new["spec"]["type"] != "ExternalName" => &service,
+        "pods" => &["priority", "preemptionPolicy", "tolerations"],
+        "namespaces" => &["finalizers"],
+        "customresourcedefinitions.apiextensions.k8s.io" => {
+            let mut stored = new["status"]["storedVersions"].as_array().cloned().unwrap_or_default();
+            for version in new["spec"]["versions"].as_array().into_iter().flatten() {
+                if version["storage"] == true && !stored.contains(&version["name"]) {
+                    stored.push(version["name"].clone());
+                }
+            }
+            new["status"]["storedVersions"] = stored.into();
+            return;
         }
-        ("", "Pod") => &["priority", "preemptionPolicy", "tolerations"],
-        ("", "Namespace") => &["finalizers"],
-        _ => &[],
+        _ => return,
     };
-    for field in allotted {
-        if let (Some(value), true) = (live["spec"].get(field), new["spec"][field].is_null()) {
+    let mut given = live.map_or(Value::Null, |live| live["spec"].clone());
+    if live.is_none() && kept == service {
+        // In the range that clusters commonly use.
+        let own = format!("10.96.{}.{}", number / 250 % 250, number % 250 + 2);
+        let address = new["spec"]["clusterIP"].as_str().unwrap_or(&own);
+        given = json!({"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
+                       "ipFamilyPolicy": "SingleStack"});
+    }
+    for field in kept {
+        if let (Some(value), true) = (given.get(field), new["spec"][field].is_null()) {
             new["spec"][*field] = value.clone();
         }
     }

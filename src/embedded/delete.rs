@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::schema::Resource;
-use super::state::State;
-use super::store::{Collection, Key, owners};
+use super::state::{CRDS, State};
+use super::store::{Key, owners};
 use super::write::{How, is_held};
 
 /// `DeleteOptions`, as far as they are understood.
@@ -33,14 +33,11 @@ impl Options {
     }
 
     fn check(&self, key: &Key, live: &Value) -> Result<(), Refusal> {
-        let metadata = &live["metadata"];
         let stated = [("UID", &self.uid, "uid"), ("ResourceVersion", &self.version, "resourceVersion")];
         for (word, stated, field) in stated {
-            if let Some(stated) = stated.as_ref().filter(|stated| metadata[field] != stated.as_str()) {
-                let found = metadata[field].as_str().unwrap_or_default();
-                let what =
-                    format!("Precondition failed: {word} in precondition: {stated}, {word} in object meta: {found}");
-                return Err(Refusal::conflict(&key.collection, &key.name, &what));
+            let found = &live["metadata"][field];
+            if let Some(stated) = stated.as_ref().filter(|stated| found != stated.as_str()) {
+                return Err(Refusal::precondition(key, word, stated, found));
             }
         }
         Ok(())
@@ -48,7 +45,7 @@ impl Options {
 }
 
 impl State {
-    /// Deletes an object, or marks it where a finalizer holds it. `Err` in the answer's place of the object: it is gone.
+    /// Deletes an object, or marks it where a finalizer or what is in it holds it.
     pub(super) fn delete(
         &mut self,
         resource: &Resource,
@@ -56,42 +53,31 @@ impl State {
         options: &Options,
         how: &How,
     ) -> Result<Value, Refusal> {
-        let Some(live) = self.store.get(key).cloned() else {
-            return Err(Refusal::not_found(&key.collection, &key.name));
-        };
+        let live = self.live(key)?;
         options.check(key, &live)?;
-        if how.dry_run {
-            return Ok(answer(resource, &live));
-        }
-        let contents = self.contents(key, &live);
-        if let Some(contents) = contents {
-            let marked = self.mark(resource, key, &live, how);
-            self.leaving.push(key.clone());
-            for held in contents {
-                self.doom(&held, how);
+        if !how.dry_run {
+            let contents = self.contents(key, &live);
+            if contents.is_some() || is_held(&live) {
+                let marked = self.mark(resource, key, &live, how);
+                if let Some(contents) = contents {
+                    self.leaving.push(key.clone());
+                    contents.iter().for_each(|held| self.doom(held, how));
+                    self.leave(how);
+                }
+                return Ok(marked);
             }
-            self.leave(how);
-            return Ok(marked);
+            self.remove(key, how);
         }
-        if is_held(&live) {
-            return Ok(self.mark(resource, key, &live, how));
-        }
-        self.remove(key, how);
         Ok(answer(resource, &live))
     }
 
     /// Deletes an object as a consequence.
     pub(super) fn doom(&mut self, key: &Key, how: &How) {
         let Some(live) = self.store.get(key).cloned() else { return };
-        if is_held(&live) {
-            let held = self
-                .resources()
-                .find(|resource| resource.group == key.collection.group && resource.plural == key.collection.plural);
-            if let Some(resource) = held.cloned() {
-                self.mark(&resource, key, &live, how);
-            }
-        } else {
-            self.remove(key, how);
+        let resource = self.resources().find(|resource| resource.name() == key.resource).cloned();
+        match resource.filter(|_| is_held(&live)) {
+            Some(resource) => drop(self.mark(&resource, key, &live, how)),
+            None => self.remove(key, how),
         }
     }
 
@@ -100,16 +86,14 @@ impl State {
         let Some(last) = self.store.remove(key) else { return };
         self.define(key, how);
         let uid = last["metadata"]["uid"].as_str().unwrap_or_default();
-        for owned in self.store.owned_by(uid) {
-            let Some(object) = self.store.get(&owned).cloned() else { continue };
-            if owners(&object).any(|owner| owner != uid) {
-                let mut object = Value::clone(&object);
-                if let Some(references) = object["metadata"]["ownerReferences"].as_array_mut() {
-                    references.retain(|reference| reference["uid"] != uid);
-                }
-                self.store.put(&owned, object);
-            } else {
-                self.doom(&owned, how);
+        let owned = self.store.all().filter(|(_, object)| owners(object).any(|owner| owner == uid));
+        let owned: Vec<_> = owned.map(|(key, object)| (key.clone(), Value::clone(object))).collect();
+        for (key, mut object) in owned {
+            if owners(&object).all(|owner| owner == uid) {
+                self.doom(&key, how);
+            } else if let Some(references) = object["metadata"]["ownerReferences"].as_array_mut() {
+                references.retain(|reference| reference["uid"] != uid);
+                self.store.put(&key, object);
             }
         }
         self.leave(how);
@@ -122,7 +106,7 @@ impl State {
         }
         let mut object = live.clone();
         object["metadata"]["deletionTimestamp"] = json!(how.now);
-        if key.collection.plural == "namespaces" && key.collection.group.is_empty() {
+        if key.resource == "namespaces" {
             object["status"]["phase"] = json!("Terminating");
         } else {
             object["metadata"]["deletionGracePeriodSeconds"] = json!(0);
@@ -135,13 +119,13 @@ impl State {
 
     /// What has to go before a namespace or a definition goes; `None` for all else.
     fn contents(&self, key: &Key, live: &Value) -> Option<Vec<Key>> {
-        match (key.collection.group.as_str(), key.collection.plural.as_str()) {
-            ("", "namespaces") => Some(self.store.within(&key.name)),
-            ("apiextensions.k8s.io", "customresourcedefinitions") => {
-                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-                let (group, plural) = (text(&live["spec"]["group"]), text(&live["spec"]["names"]["plural"]));
-                Some(self.store.list(&Collection { group, plural }, None).map(|(key, _)| key.clone()).collect())
-            }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let spec = &live["spec"];
+        let kind = format!("{}.{}", text(&spec["names"]["plural"]), text(&spec["group"]));
+        let keys = self.store.all().map(|(key, _)| key);
+        match key.resource.as_str() {
+            "namespaces" => Some(keys.filter(|held| held.namespace == key.name).cloned().collect()),
+            CRDS => Some(keys.filter(|held| held.resource == kind).cloned().collect()),
             _ => None,
         }
     }

@@ -21,7 +21,6 @@ mod fields;
 mod managed;
 mod objects;
 mod puppets;
-mod quantity;
 mod read;
 mod refusal;
 mod request;
@@ -47,9 +46,9 @@ use tokio::sync::watch as newest;
 use tokio_util::task::AbortOnDropHandle;
 
 use refusal::Refusal;
-use request::{Document, Objects, Parameters, Place};
+use request::{Objects, Parameters, Place};
 use schema::Resource;
-use state::{State, collection};
+use state::State;
 use write::How;
 
 /// The longest body of a request in bytes (kube-apiserver, `MaxRequestBodyBytes`).
@@ -205,25 +204,19 @@ async fn answer(
     let parameters = Query::<Parameters>::try_from_uri(&uri);
     let answered = || -> Result<Response, Refusal> {
         if !server.admits(&headers) {
-            return Err(Refusal::unauthorized());
+            return Err(Refusal::new(401, "Unauthorized", "Unauthorized"));
         }
-        let body = body.map_err(|_| Refusal::too_long(BODY_LIMIT))?;
+        let too_long = |_| Refusal::new(413, "RequestEntityTooLarge", format!("a body has at most {BODY_LIMIT} bytes"));
+        let body = body.map_err(too_long)?;
         let Query(parameters) = parameters.map_err(|error| Refusal::bad_request(error.body_text()))?;
         match Place::parse(&path).ok_or_else(Refusal::no_such_path)? {
-            Place::Document(_) if method != Method::GET => Err(Refusal::method(method.as_str())),
-            Place::Document(Document::Health) => Ok("ok".into_response()),
-            Place::Document(document) => {
-                let aggregated = request::takes_aggregated(&headers);
-                let document = server.state().document(&document, aggregated)?;
-                let form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-                let form = if document["kind"] == "APIGroupDiscoveryList" { form } else { "application/json" };
-                Ok(([(header::CONTENT_TYPE, form)], document.to_string()).into_response())
-            }
             Place::Objects(objects) => {
                 let found = server.state().find(&objects.group, &objects.version, &objects.plural);
                 let resource = &found.ok_or_else(|| unserved(&objects))?;
                 server.objects(&method, Asked { resource, objects, parameters, headers, body })
             }
+            _ if method != Method::GET => Err(Refusal::method(method.as_str())),
+            place => server.document(&place, &headers),
         }
     };
     answered().unwrap_or_else(IntoResponse::into_response)
@@ -233,7 +226,7 @@ async fn answer(
 fn unserved(objects: &Objects) -> Refusal {
     let known = schema::unserved().iter().find(|known| known.group == objects.group && known.plural == objects.plural);
     match known {
-        Some(known) => Refusal::not_supported(&format!("`{}`: {}", known.plural, known.why)),
+        Some(known) => Refusal::not_supported(&format!("`{}` ({})", known.plural, known.why)),
         None => Refusal::no_such_path(),
     }
 }
@@ -246,16 +239,49 @@ impl Server {
         self.tokens.iter().any(|token| given.as_bytes().ct_eq(token.as_bytes()).into())
     }
 
-    fn objects(self: &Arc<Self>, method: &Method, asked: Asked<'_>) -> Result<Response, Refusal> {
-        if asked.resource.namespaced && asked.objects.namespace.is_none() && asked.objects.name.is_some() {
-            return Err(Refusal::no_such_path());
+    /// A document about the API.
+    fn document(&self, place: &Place, headers: &HeaderMap) -> Result<Response, Refusal> {
+        let old = "discovery that is not aggregated";
+        match place {
+            Place::Health => Ok("ok".into_response()),
+            Place::Version => Ok(axum::Json(version()).into_response()),
+            Place::Discovery { core } if request::accepts(headers, "v=v2;as=APIGroupDiscoveryList") => {
+                let form = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+                Ok(([(header::CONTENT_TYPE, form)], self.state().discovery(*core).to_string()).into_response())
+            }
+            Place::Group(group, version) => {
+                let is_it = |resource: &Arc<Resource>| {
+                    resource.group == *group && version.as_ref().is_none_or(|version| *version == resource.version)
+                };
+                let is_served = self.state().resources().any(is_it);
+                Err(if is_served { Refusal::not_supported(old) } else { Refusal::no_such_path() })
+            }
+            Place::OpenApi => Err(Refusal::not_supported("the OpenAPI document (kubectl: add --validate=false)")),
+            Place::Discovery { .. } | Place::Objects(_) => Err(Refusal::not_supported(old)),
         }
-        match (method.as_str(), asked.objects.name.is_some()) {
-            ("GET", false) => self.look(asked),
-            ("POST", false) => self.create(&asked),
-            ("DELETE", false) => Err(Refusal::not_supported("deleting a whole collection")),
-            (_, false) => Err(Refusal::method(method.as_str())),
-            (method, true) => self.object(method, &asked),
+    }
+
+    fn objects(self: &Arc<Self>, method: &Method, asked: Asked<'_>) -> Result<Response, Refusal> {
+        let objects = &asked.objects;
+        match (method.as_str(), objects.name.as_deref()) {
+            (method, Some(name)) => {
+                if asked.resource.namespaced && objects.namespace.is_none() {
+                    return Err(Refusal::no_such_path());
+                }
+                let key = asked.resource.key(objects.namespace.as_deref().unwrap_or_default(), name);
+                self.object(method, &asked, &key)
+            }
+            ("GET", None) => self.look(asked),
+            ("POST", None) => {
+                let how = asked.parameters.how(&asked.headers)?;
+                let mut body = asked.json(&[JSON])?;
+                write::decode(asked.resource, &mut body, &how)?;
+                let namespace = objects.namespace.as_deref();
+                let created = self.write(|state| state.create(asked.resource, namespace, body, &how))?;
+                Ok((StatusCode::CREATED, axum::Json(created)).into_response())
+            }
+            ("DELETE", None) => Err(Refusal::not_supported("deleting a whole collection")),
+            (method, None) => Err(Refusal::method(method)),
         }
     }
 
@@ -270,99 +296,103 @@ impl Server {
         Ok(axum::Json(list).into_response())
     }
 
-    fn create(&self, asked: &Asked<'_>) -> Result<Response, Refusal> {
-        let how = asked.parameters.how(&asked.headers)?;
-        let body = request::json(&asked.headers, &asked.body, &["application/json"])?;
-        let namespace = asked.objects.namespace.as_deref();
-        let created = self.write(|state| state.create(asked.resource, namespace, body, &how))?;
-        Ok((StatusCode::CREATED, axum::Json(created)).into_response())
-    }
-
-    fn object(&self, method: &str, asked: &Asked<'_>) -> Result<Response, Refusal> {
-        let Asked { resource, objects, .. } = asked;
-        let name = objects.name.as_deref().unwrap_or_default();
-        let key = collection(resource).key(objects.namespace.as_deref().unwrap_or_default(), name);
-        let part = match objects.part.as_deref() {
+    fn object(&self, method: &str, asked: &Asked<'_>, key: &store::Key) -> Result<Response, Refusal> {
+        let resource = asked.resource;
+        let part = match asked.objects.part.as_deref() {
             None => None,
             Some("status") if resource.has_status => Some("status"),
-            Some("scale") if resource.has_scale => return self.scale(method, asked, &key),
+            Some("scale") if resource.has_scale => return self.scale(method, asked, key),
             Some(part) => return Err(Refusal::not_supported(&format!("`{}/{part}`", resource.plural))),
         };
-        let how = How { subresource: part, ..asked.parameters.how(&asked.headers)? };
-        match method {
-            "GET" => Ok(axum::Json(self.state().read(resource, &key, request::view(&asked.headers))?).into_response()),
+        let how = asked.parameters.how(&asked.headers)?.to(part);
+        let view = request::view(&asked.headers);
+        let (code, object) = match method {
+            "GET" => (StatusCode::OK, Value::clone(self.state().live(key)?.as_ref())),
             "PUT" => {
-                let body = request::json(&asked.headers, &asked.body, &["application/json"])?;
-                if !body["metadata"]["resourceVersion"].is_string() && write::needs_version(resource) {
-                    return Err(Refusal::without_version(&key));
-                }
-                let replaced = self.write(|state| {
-                    let live = state.live(&key)?;
-                    state.replace(resource, &key, &live, body, &how)
-                })?;
-                Ok(axum::Json(replaced).into_response())
+                let mut body = asked.json(&[JSON])?;
+                write::decode(resource, &mut body, &how)?;
+                (
+                    StatusCode::OK,
+                    self.write(|state| state.replace(resource, key, state.live(key)?.as_ref(), body, &how))?,
+                )
+            }
+            "PATCH" if request::media(&asked.headers) == APPLY => {
+                let config = asked.configuration()?;
+                let force = asked.parameters.force == Some(true);
+                let (object, is_new) = self.write(|state| state.apply(resource, key, &config, force, &how))?;
+                (if is_new { StatusCode::CREATED } else { StatusCode::OK }, object)
             }
             "PATCH" => {
-                let (object, created) = self.write(|state| patch(state, asked, &key, &how))?;
-                let code = if created { StatusCode::CREATED } else { StatusCode::OK };
-                let shown = request::view(&asked.headers).show(resource, &object);
-                Ok((code, axum::Json(shown)).into_response())
+                let object = self.write(|state| {
+                    let live = state.live(key)?;
+                    let mut object = asked.patched(Value::clone(&live))?;
+                    write::decode(resource, &mut object, &how).map_err(|why| why.of_patch(&object))?;
+                    state.replace(resource, key, &live, object, &how)
+                })?;
+                (StatusCode::OK, object)
             }
             "DELETE" if part.is_none() => {
-                let body = if asked.body.is_empty() {
-                    json!({})
-                } else {
-                    request::json(&asked.headers, &asked.body, &["application/json"])?
-                };
+                let body = if asked.body.is_empty() { json!({}) } else { asked.json(&[JSON])? };
                 let propagation = asked.parameters.propagation_policy.as_deref().unwrap_or_default();
                 let options = delete::Options::parse(&body, propagation)?;
-                let deleted = self.write(|state| state.delete(resource, &key, &options, &how))?;
-                Ok(axum::Json(deleted).into_response())
+                let deleted = self.write(|state| state.delete(resource, key, &options, &how))?;
+                return Ok(axum::Json(deleted).into_response());
             }
-            other => Err(Refusal::method(other)),
-        }
+            other => return Err(Refusal::method(other)),
+        };
+        Ok((code, axum::Json(view.show(resource, &object))).into_response())
     }
 }
 
-/// The kinds of patches that are taken.
-const PATCHES: [&str; 4] = [
-    "application/apply-patch+yaml",
-    "application/merge-patch+json",
-    "application/json-patch+json",
-    "application/strategic-merge-patch+json",
-];
+/// The types of bodies.
+const JSON: &str = "application/json";
+const APPLY: &str = "application/apply-patch+yaml";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const JSON_PATCH: &str = "application/json-patch+json";
+const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 
-/// Patches an object; the answer says whether it was created.
-fn patch(state: &mut State, asked: &Asked<'_>, key: &store::Key, how: &How) -> Result<(Value, bool), Refusal> {
-    let given = asked.headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
-    let body = request::json(&asked.headers, &asked.body, &PATCHES)?;
-    let resource = asked.resource;
-    if given.starts_with(PATCHES[0]) {
-        if asked.parameters.field_manager.as_deref().is_none_or(str::is_empty) {
-            return Err(Refusal::bad_request(
-                "PatchOptions: fieldManager: Required value: is required for apply patch",
-            ));
+impl Asked<'_> {
+    /// The body, if it is of one of these types.
+    fn json(&self, accepted: &[&str]) -> Result<Value, Refusal> {
+        request::json(&self.headers, &self.body, accepted)
+    }
+
+    /// The body of a server-side apply.
+    fn configuration(&self) -> Result<Value, Refusal> {
+        match self.parameters.field_manager.as_deref() {
+            None | Some("") => {
+                Err(Refusal::bad_request("PatchOptions: fieldManager: Required value: is required for apply patch"))
+            }
+            Some(_) => self.json(&[APPLY]),
         }
-        return state.apply(resource, key, &body, asked.parameters.force == Some(true), how);
     }
-    if asked.parameters.force.is_some() {
-        return Err(Refusal::bad_request("PatchOptions: force: Forbidden: may not be specified for non-apply patch"));
+
+    /// An object with a merge patch (RFC 7396) or a JSON patch (RFC 6902) applied.
+    fn patched(&self, mut object: Value) -> Result<Value, Refusal> {
+        if self.parameters.force.is_some() {
+            let message = "PatchOptions: force: Forbidden: may not be specified for non-apply patch";
+            return Err(Refusal::bad_request(message));
+        }
+        let patch = self.json(&[MERGE_PATCH, JSON_PATCH, STRATEGIC_MERGE_PATCH])?;
+        match request::media(&self.headers) {
+            MERGE_PATCH => json_patch::merge(&mut object, &patch),
+            JSON_PATCH => {
+                let patch: json_patch::Patch =
+                    serde_json::from_value(patch).map_err(|error| Refusal::bad_request(error.to_string()))?;
+                let applied = json_patch::patch(&mut object, &patch);
+                applied.map_err(|error| Refusal::new(422, "Invalid", error.to_string()))?;
+            }
+            _ => {
+                let feature = "a strategic merge patch (kubectl: --type=merge, or apply --server-side)";
+                return Err(Refusal::not_supported(feature));
+            }
+        }
+        Ok(object)
     }
-    let live = state.live(key)?;
-    let object = patched(given, Value::clone(&live), body)?;
-    Ok((state.patch(resource, key, &live, object, how)?, false))
 }
 
-/// An object with a merge patch (RFC 7396) or a JSON patch (RFC 6902) applied.
-fn patched(given: &str, mut object: Value, patch: Value) -> Result<Value, Refusal> {
-    if given.starts_with(PATCHES[1]) {
-        json_patch::merge(&mut object, &patch);
-    } else if given.starts_with(PATCHES[2]) {
-        let patch: json_patch::Patch =
-            serde_json::from_value(patch).map_err(|error| Refusal::bad_request(error.to_string()))?;
-        json_patch::patch(&mut object, &patch).map_err(|error| Refusal::unprocessable(error.to_string()))?;
-    } else {
-        return Err(Refusal::not_supported("a strategic merge patch (kubectl: --type=merge, or apply --server-side)"));
-    }
-    Ok(object)
+/// `GET /version`: the version of the API that is imitated.
+fn version() -> Value {
+    json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0-lockmaster-embedded", "gitCommit": "", "gitTreeState": "clean",
+           "buildDate": "", "goVersion": "", "compiler": "", "platform": ""})
 }

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::quantity;
 use super::schema::{Resource, Scalar, Struct, Type, Unset};
 
 /// The object of a kind before anything is said of it.
@@ -61,8 +60,17 @@ fn normal(kind: &Type, value: Value) -> Value {
         (Type::List(element, _), Value::Array(list)) => {
             Value::Array(list.into_iter().map(|item| normal(element, item)).collect())
         }
-        (Type::Scalar(Scalar::Quantity), value) => quantity::canonical(&value).map_or(value, Value::String),
+        (Type::Scalar(Scalar::Quantity), value) => quantity(&value).map_or(value, Value::String),
         (_, value) => value,
+    }
+}
+
+/// The stored form of a quantity; nothing where it is none.
+pub(super) fn quantity(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => crate::manifest::canonical_quantity(text),
+        Value::Number(number) => crate::manifest::canonical_quantity(&number.to_string()),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use super::refusal::Refusal;
 use super::request::Parameters;
 use super::schema::{Resource, Shape};
 use super::selector::Selector;
-use super::state::{State, collection};
+use super::state::State;
 use super::store::{Expired, Key};
 
 /// How objects are shown (Kubernetes API concepts, section Alternate representations of resources).
@@ -57,12 +57,6 @@ impl View {
 }
 
 impl State {
-    /// Reads one object.
-    pub(super) fn read(&self, resource: &Resource, key: &Key, view: View) -> Result<Value, Refusal> {
-        let found = self.store.get(key).ok_or_else(|| Refusal::not_found(&key.collection, &key.name))?;
-        Ok(view.show(resource, found))
-    }
-
     /// Lists a collection, or a page of it.
     pub(super) fn list(
         &self,
@@ -73,16 +67,10 @@ impl State {
     ) -> Result<Value, Refusal> {
         let selector = parameters.selector()?;
         let (version, after) = self.snapshot(parameters)?;
-        let collection = collection(resource);
-        let past = || self.store.list_at(&collection, namespace, version);
-        let listed = if version == self.store.version() {
-            let now = self.store.list(&collection, namespace);
-            now.map(|(key, object)| (key.clone(), Arc::clone(object))).collect()
-        } else {
-            past().map_err(|_| {
-                Refusal::expired("The provided continue parameter is too old to display a consistent list result.")
-            })?
-        };
+        let listed = self.store.list_at(&resource.name(), namespace, version).map_err(|_| {
+            let message = "The provided continue parameter is too old to display a consistent list result.";
+            Refusal::new(410, "Expired", message)
+        })?;
         let limit = parameters.limit.unwrap_or(0);
         let (page, left) = page(listed, after.as_ref(), &selector, limit);
         let (kind, api_version) = view.list_of(resource);
@@ -120,7 +108,7 @@ impl State {
 
 /// The error of a watch or a list that begins too far back.
 pub(super) fn too_old(asked: u64, expired: Expired) -> Refusal {
-    Refusal::expired(format!("too old resource version: {asked} ({})", expired.oldest))
+    Refusal::new(410, "Expired", format!("too old resource version: {asked} ({})", expired.oldest))
 }
 
 type Listed = Vec<(Key, Arc<Value>)>;

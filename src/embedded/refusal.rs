@@ -4,25 +4,27 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::store::{Collection, Key};
+use super::checks::Problem;
+use super::store::Key;
 
 /// A `Status` of failure (Kubernetes API conventions, section Response Status Kind).
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Refusal {
     code: u16,
     reason: &'static str,
-    message: String,
+    pub(super) message: String,
     details: Value,
 }
 
 impl Refusal {
-    fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
-        Refusal { code, reason, message: message.into(), details: Value::Null }
+    pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { code, reason, message: message.into(), details: json!({}) }
     }
 
-    fn about(mut self, collection: &Collection, name: &str) -> Refusal {
-        self.details = json!({"kind": collection.plural});
-        for (field, text) in [("name", name), ("group", &collection.group)] {
+    fn about(mut self, key: &Key) -> Refusal {
+        let (plural, group) = key.resource.split_once('.').unwrap_or((&key.resource, ""));
+        self.details = json!({"kind": plural});
+        for (field, text) in [("name", key.name.as_str()), ("group", group)] {
             if !text.is_empty() {
                 self.details[field] = json!(text);
             }
@@ -30,144 +32,116 @@ impl Refusal {
         self
     }
 
-    fn because(mut self, causes: impl IntoIterator<Item = Value>) -> Refusal {
-        let causes: Vec<Value> = causes.into_iter().collect();
-        if !causes.is_empty() {
-            self.details["causes"] = Value::from(causes);
-        }
+    /// With causes: of each the reason, the message and the field.
+    pub(super) fn because(mut self, causes: impl IntoIterator<Item = (&'static str, String, String)>) -> Refusal {
+        let causes = causes.into_iter();
+        let causes =
+            causes.map(|(reason, message, field)| json!({"reason": reason, "message": message, "field": field}));
+        self.details["causes"] = causes.collect::<Vec<_>>().into();
         self
     }
 
     /// 501: a part of the Kubernetes API that is not built here, by its name.
     pub(super) fn not_supported(feature: &str) -> Refusal {
-        Refusal::new(501, "NotImplemented", format!("{feature} is not supported by the embedded Kubernetes API"))
+        Refusal::new(501, "NotImplemented", format!("not supported by the embedded Kubernetes API: {feature}"))
     }
 
     pub(super) fn bad_request(message: impl Into<String>) -> Refusal {
         Refusal::new(400, "BadRequest", message)
     }
 
-    pub(super) fn unauthorized() -> Refusal {
-        Refusal::new(401, "Unauthorized", "Unauthorized")
+    pub(super) fn method(method: &str) -> Refusal {
+        let message = format!("the server does not allow this method on the requested resource: {method}");
+        Refusal::new(405, "MethodNotAllowed", message)
+    }
+
+    /// A failure without a reason of its own, as of an apply that cannot be read.
+    pub(super) fn internal(message: impl Into<String>) -> Refusal {
+        Refusal::new(500, "", message)
     }
 
     pub(super) fn no_such_path() -> Refusal {
-        let mut refusal = Refusal::new(404, "NotFound", "the server could not find the requested resource");
-        refusal.details = json!({});
-        refusal
+        Refusal::new(404, "NotFound", "the server could not find the requested resource")
     }
 
-    pub(super) fn not_found(collection: &Collection, name: &str) -> Refusal {
-        Refusal::new(404, "NotFound", format!("{} \"{name}\" not found", collection.name())).about(collection, name)
+    pub(super) fn not_found(key: &Key) -> Refusal {
+        Refusal::new(404, "NotFound", format!("{} \"{}\" not found", key.resource, key.name)).about(key)
     }
 
-    pub(super) fn already_exists(collection: &Collection, name: &str) -> Refusal {
-        let message = format!("{} \"{name}\" already exists", collection.name());
-        Refusal::new(409, "AlreadyExists", message).about(collection, name)
+    pub(super) fn already_exists(key: &Key) -> Refusal {
+        Refusal::new(409, "AlreadyExists", format!("{} \"{}\" already exists", key.resource, key.name)).about(key)
     }
 
     /// A precondition did not hold.
-    pub(super) fn conflict(collection: &Collection, name: &str, what: &str) -> Refusal {
-        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {what}", collection.name());
-        Refusal::new(409, "Conflict", message).about(collection, name)
+    pub(super) fn conflict(key: &Key, what: &str) -> Refusal {
+        let message = format!("Operation cannot be fulfilled on {} \"{}\": {what}", key.resource, key.name);
+        Refusal::new(409, "Conflict", message).about(key)
     }
 
-    pub(super) fn modified(collection: &Collection, name: &str) -> Refusal {
-        let what = "the object has been modified; please apply your changes to the latest version and try again";
-        Refusal::conflict(collection, name, what)
+    /// What a precondition says of a uid or a version is not what was found.
+    pub(super) fn precondition(key: &Key, what: &str, said: &str, found: &Value) -> Refusal {
+        let found = found.as_str().unwrap_or_default();
+        let what = format!("Precondition failed: {what} in precondition: {said}, {what} in object meta: {found}");
+        Refusal::conflict(key, &what)
     }
 
-    /// A server-side apply would take fields of others: the message, and a field and a message each.
-    pub(super) fn field_conflict(message: String, conflicts: impl IntoIterator<Item = (String, String)>) -> Refusal {
+    /// A server-side apply would take fields of others: of each whose it is, and its path.
+    pub(super) fn field_conflicts(conflicts: Vec<(String, String)>) -> Refusal {
+        let mut lines: Vec<String> = Vec::new();
+        for (at, (whose, field)) in conflicts.iter().enumerate() {
+            if at == 0 || conflicts[at - 1].0 != *whose {
+                lines.push(format!("conflicts with {whose}:"));
+            }
+            lines.push(format!("- {field}"));
+        }
+        let message = match conflicts.as_slice() {
+            [(whose, field)] => format!("1 conflict: conflict with {whose}: {field}"),
+            more => format!("{} conflicts: {}", more.len(), lines.join("\n")),
+        };
         let causes = conflicts.into_iter();
-        let causes = causes
-            .map(|(field, message)| json!({"reason": "FieldManagerConflict", "message": message, "field": field}));
-        let mut refusal = Refusal::new(409, "Conflict", message);
-        refusal.details = json!({});
-        refusal.because(causes)
+        let causes = causes.map(|(whose, field)| ("FieldManagerConflict", format!("conflict with {whose}"), field));
+        Refusal::new(409, "Conflict", format!("Apply failed with {message}")).because(causes)
     }
 
-    pub(super) fn terminating(collection: &Collection, name: &str, namespace: &str) -> Refusal {
+    pub(super) fn terminating(key: &Key) -> Refusal {
+        let Key { resource, namespace, name } = key;
+        let ends = "being terminated";
         let message = format!(
-            "{} \"{name}\" is forbidden: unable to create new content in namespace {namespace} because it is being terminated",
-            collection.name()
+            "{resource} \"{name}\" is forbidden: unable to create new content in namespace {namespace} because it is {ends}"
         );
-        let cause = json!({"reason": "NamespaceTerminating", "field": "metadata.namespace",
-                           "message": format!("namespace {namespace} is being terminated")});
-        Refusal::new(403, "Forbidden", message).about(collection, name).because([cause])
+        let cause =
+            ("NamespaceTerminating", format!("namespace {namespace} is {ends}"), "metadata.namespace".to_owned());
+        Refusal::new(403, "Forbidden", message).about(key).because([cause])
     }
 
-    /// An object that is not valid: its kind, and of each problem the field, the reason and the message.
-    pub(super) fn invalid(collection: &Collection, kind: &str, name: &str, problems: Vec<[String; 3]>) -> Refusal {
-        let told: Vec<String> = problems.iter().map(|[field, _, message]| format!("{field}: {message}")).collect();
+    /// An object that is not valid; `kind` is that of the object, or its plural.
+    pub(super) fn invalid(kind: &str, key: &Key, problems: Vec<Problem>) -> Refusal {
+        let told: Vec<String> = problems.iter().map(|one| format!("{}: {}", one.field, one.message)).collect();
         let told = match told.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let group = if collection.group.is_empty() { String::new() } else { format!(".{}", collection.group) };
-        let causes = problems.into_iter();
-        let causes =
-            causes.map(|[field, reason, message]| json!({"reason": reason, "message": message, "field": field}));
-        let mut refusal = Refusal::new(422, "Invalid", format!("{kind}{group} \"{name}\" is invalid: {told}"));
-        refusal = refusal.about(collection, name);
+        let group = key.resource.split_once('.').map_or(String::new(), |(_, group)| format!(".{group}"));
+        let message = format!("{kind}{group} \"{}\" is invalid: {told}", key.name);
+        let mut refusal = Refusal::new(422, "Invalid", message).about(key);
         refusal.details["kind"] = json!(kind);
-        refusal.because(causes)
+        refusal.because(problems.into_iter().map(|problem| (problem.reason, problem.message, problem.field)))
     }
 
-    /// What a patch made of an object cannot be decoded.
-    pub(super) fn unreadable_patch(patched: &Value, why: &Refusal) -> Refusal {
-        let message = format!(
-            "Invalid value: {:?}: {}",
-            patched.to_string(),
-            why.message.split_once(": ").map_or("", |(_, why)| why)
-        );
-        let problem = ["patch".to_owned(), "FieldValueInvalid".to_owned(), message];
-        let mut refusal = Refusal::new(422, "Invalid", format!(" \"\" is invalid: {}: {}", problem[0], problem[2]));
-        refusal.details = json!({});
-        refusal.because([json!({"reason": problem[1], "message": problem[2], "field": problem[0]})])
-    }
-
-    /// A replacement of a custom object does not say which version it replaces.
-    pub(super) fn without_version(key: &Key) -> Refusal {
-        let words =
-            ["metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"];
-        Refusal::invalid(&key.collection, &key.collection.plural, &key.name, vec![words.map(str::to_owned)])
-    }
-
-    pub(super) fn expired(message: impl Into<String>) -> Refusal {
-        Refusal::new(410, "Expired", message)
+    /// The same of what a patch made of an object, which cannot be decoded.
+    pub(super) fn of_patch(self, patched: &Value) -> Refusal {
+        let why = self.message.split_once(": ").map_or("", |(_, why)| why);
+        let message = format!("Invalid value: {:?}: {why}", patched.to_string());
+        let refusal = Refusal::new(422, "Invalid", format!(" \"\" is invalid: patch: {message}"));
+        refusal.because([("FieldValueInvalid", message, "patch".to_owned())])
     }
 
     pub(super) fn too_large_version(asked: u64, newest: u64) -> Refusal {
         let message = format!("Timeout: Too large resource version: {asked}, current: {newest}");
         let mut refusal = Refusal::new(504, "Timeout", message);
-        refusal.details = json!({"retryAfterSeconds": 1});
-        refusal.because([json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"})])
-    }
-
-    pub(super) fn media_type(given: &str, accepted: &str) -> Refusal {
-        let message = format!(
-            "the body of the request was in an unknown format - accepted media types include: {accepted}; this was `{given}`"
-        );
-        Refusal::new(415, "UnsupportedMediaType", message)
-    }
-
-    pub(super) fn unprocessable(message: impl Into<String>) -> Refusal {
-        Refusal::new(422, "Invalid", message)
-    }
-
-    pub(super) fn too_long(limit: usize) -> Refusal {
-        Refusal::new(413, "RequestEntityTooLarge", format!("a body is at most {limit} bytes long"))
-    }
-
-    /// A failure without a reason of its own, as an apply that cannot be read.
-    pub(super) fn internal(message: impl Into<String>) -> Refusal {
-        Refusal::new(500, "", message)
-    }
-
-    pub(super) fn method(method: &str) -> Refusal {
-        let message = format!("the server does not allow this method on the requested resource: {method}");
-        Refusal::new(405, "MethodNotAllowed", message)
+        let cause = json!({"reason": "ResourceVersionTooLarge", "message": "Too large resource version"});
+        refusal.details = json!({"retryAfterSeconds": 1, "causes": [cause]});
+        refusal
     }
 
     /// As a document.
@@ -177,7 +151,7 @@ impl Refusal {
         if !self.reason.is_empty() {
             status["reason"] = json!(self.reason);
         }
-        if !self.details.is_null() {
+        if self.details != json!({}) || self.code == 404 {
             status["details"] = self.details.clone();
         }
         status

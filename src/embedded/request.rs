@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::read::View;
 use super::refusal::Refusal;
 use super::selector::Selector;
-use super::write::{How, Unknown};
+use super::write::How;
 
 /// The query of a request. What is not named here and what the API knows is refused, not ignored.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -60,9 +60,9 @@ impl Parameters {
             Some("All") => true,
             Some(other) => return Err(Refusal::bad_request(format!("Invalid value: \"{other}\": dryRun is `All`"))),
         };
-        let unknown = match self.field_validation.as_deref() {
-            Some("Strict") => Unknown::Strict,
-            None | Some("" | "Ignore" | "Warn") => Unknown::Dropped,
+        let strict = match self.field_validation.as_deref() {
+            None | Some("" | "Ignore" | "Warn") => false,
+            Some("Strict") => true,
             Some(other) => return Err(Refusal::bad_request(format!("Invalid value: \"{other}\": fieldValidation"))),
         };
         // The manager of a client that names none is its program (RFC 9110 §10.1.5, the first product).
@@ -70,7 +70,7 @@ impl Parameters {
         let program = program.split('/').next().unwrap_or(program);
         let manager = self.field_manager.clone().filter(|manager| !manager.is_empty());
         let manager = manager.unwrap_or_else(|| program.to_owned());
-        Ok(How { manager, now: now(), dry_run, unknown, subresource: None })
+        Ok(How { manager, now: now(), dry_run, strict, subresource: None })
     }
 }
 
@@ -82,22 +82,16 @@ pub(super) fn now() -> String {
 /// What a path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// A document about the API itself.
-    Document(Document),
-    /// Objects of a kind.
-    Objects(Objects),
-}
-
-/// A document about the API itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Document {
     Health,
     Version,
-    Core,
-    Groups,
-    Group(String),
-    Resources { group: String, version: String },
     OpenApi,
+    /// All groups but the core, or that alone.
+    Discovery {
+        core: bool,
+    },
+    /// One group, and a version of it, in the older form of discovery.
+    Group(String, Option<String>),
+    Objects(Objects),
 }
 
 /// Objects of a kind: all, those of a namespace, one, or a part of one.
@@ -115,18 +109,15 @@ impl Place {
     /// Reads a decoded path.
     pub(super) fn parse(path: &str) -> Option<Place> {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-        let document = |document| Some(Place::Document(document));
         match segments.as_slice() {
-            ["healthz" | "livez" | "readyz", ..] => document(Document::Health),
-            ["version"] => document(Document::Version),
-            ["openapi", ..] => document(Document::OpenApi),
-            ["api"] => document(Document::Core),
-            ["apis"] => document(Document::Groups),
-            ["apis", group] => document(Document::Group((*group).to_owned())),
-            ["api", version] => document(Document::Resources { group: String::new(), version: (*version).to_owned() }),
-            ["apis", group, version] => {
-                document(Document::Resources { group: (*group).to_owned(), version: (*version).to_owned() })
-            }
+            ["healthz" | "livez" | "readyz", ..] => Some(Place::Health),
+            ["version"] => Some(Place::Version),
+            ["openapi", ..] => Some(Place::OpenApi),
+            ["api"] => Some(Place::Discovery { core: true }),
+            ["apis"] => Some(Place::Discovery { core: false }),
+            ["api", version] => Some(Place::Group(String::new(), Some((*version).to_owned()))),
+            ["apis", group] => Some(Place::Group((*group).to_owned(), None)),
+            ["apis", group, version] => Some(Place::Group((*group).to_owned(), Some((*version).to_owned()))),
             ["api", version, rest @ ..] => objects("", version, rest),
             ["apis", group, version, rest @ ..] => objects(group, version, rest),
             _ => None,
@@ -135,78 +126,51 @@ impl Place {
 }
 
 fn objects(group: &str, version: &str, rest: &[&str]) -> Option<Place> {
-    let owned = |text: &str| Some(text.to_owned());
-    let mut objects = Objects { group: group.to_owned(), version: version.to_owned(), ..Objects::default() };
-    let rest = match rest {
+    let (namespace, rest) = match rest {
         ["namespaces", namespace, plural, ..] if !matches!(*plural, "status" | "finalize") => {
-            objects.namespace = owned(namespace);
-            &rest[2..]
+            (Some((*namespace).to_owned()), &rest[2..])
         }
-        _ => rest,
+        _ => (None, rest),
     };
-    objects.plural = rest.first().copied()?.to_owned();
-    objects.name = rest.get(1).and_then(|name| owned(name));
-    objects.part = rest.get(2).map(|_| rest[2..].join("/"));
-    Some(Place::Objects(objects))
+    let plural = (*rest.first()?).to_owned();
+    let name = rest.get(1).map(|name| (*name).to_owned());
+    let part = rest.get(2).map(|_| rest[2..].join("/"));
+    Some(Place::Objects(Objects {
+        group: group.to_owned(),
+        version: version.to_owned(),
+        plural,
+        namespace,
+        name,
+        part,
+    }))
 }
 
-/// The form of an answer that a client accepts.
+/// Whether a client accepts this form of an answer.
+pub(super) fn accepts(headers: &HeaderMap, form: &str) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accept.flat_map(|accept| accept.split(',')).any(|accepted| accepted.contains(form))
+}
+
+/// The form of objects that a client accepts. A table is what kubectl prefers; it takes JSON behind it.
 pub(super) fn view(headers: &HeaderMap) -> View {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    let mut kinds = accept.flat_map(|accept| accept.split(','));
-    // A table is what kubectl prefers; it takes JSON behind it.
-    if kinds.any(|kind| kind.contains("as=PartialObjectMetadata")) { View::Metadata } else { View::Whole }
+    if accepts(headers, "as=PartialObjectMetadata") { View::Metadata } else { View::Whole }
 }
 
-/// Whether a client accepts aggregated discovery.
-pub(super) fn takes_aggregated(headers: &HeaderMap) -> bool {
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
-    accept
-        .flat_map(|accept| accept.split(','))
-        .any(|kind| kind.contains("as=APIGroupDiscoveryList") && kind.contains("v=v2") && !kind.contains("v=v2beta1"))
-}
-
-/// Reads a body of JSON.
-pub(super) fn json(headers: &HeaderMap, body: &[u8], accepted: &[&str]) -> Result<Value, Refusal> {
+/// The type of a body.
+pub(super) fn media(headers: &HeaderMap) -> &str {
     let given = headers.get(header::CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or("application/json");
-    let given = given.split(';').next().unwrap_or_default().trim();
+    given.split(';').next().unwrap_or_default().trim()
+}
+
+/// Reads a body of JSON of one of these types.
+pub(super) fn json(headers: &HeaderMap, body: &[u8], accepted: &[&str]) -> Result<Value, Refusal> {
+    let given = media(headers);
     if !accepted.contains(&given) {
-        return Err(Refusal::media_type(given, &accepted.join(", ")));
+        let (what, accepted) = ("the body of the request was in an unknown format", accepted.join(", "));
+        let message = format!("{what} - accepted media types include: {accepted}; this was `{given}`");
+        return Err(Refusal::new(415, "UnsupportedMediaType", message));
     }
     serde_json::from_slice(body).map_err(|error| {
         Refusal::bad_request(format!("the object provided is unrecognized (only JSON is read here): {error}"))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_name_what_they_name_on_every_server() {
-        let found = |path: &str| match Place::parse(path) {
-            Some(Place::Objects(objects)) => {
-                let text = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-                let Objects { group, version, plural, namespace, name, part } = objects;
-                format!("{group} {version} {plural} {} {} {}", text(namespace), text(name), text(part))
-            }
-            other => format!("{other:?}"),
-        };
-        let table = [
-            ("/api/v1/namespaces", " v1 namespaces - - -"),
-            ("/api/v1/namespaces/shop", " v1 namespaces - shop -"),
-            ("/api/v1/namespaces/shop/status", " v1 namespaces - shop status"),
-            ("/api/v1/namespaces/shop/pods", " v1 pods shop - -"),
-            ("/api/v1/pods", " v1 pods - - -"),
-            ("/apis/apps/v1/namespaces/shop/deployments/web/scale", "apps v1 deployments shop web scale"),
-            (
-                "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:a b",
-                "rbac.authorization.k8s.io v1 clusterroles - system:a b -",
-            ),
-            ("/nothing", "None"),
-        ];
-        for (path, expected) in table {
-            assert_eq!(found(path), expected, "{path}");
-        }
-    }
 }

@@ -5,38 +5,34 @@ use serde_json::{Value, json};
 
 use super::objects::is_zero;
 use super::refusal::Refusal;
-use super::request;
 use super::store::Key;
-use super::write::How;
-use super::{Asked, PATCHES, Server, patched};
+use super::{Asked, JSON, Server};
 
 impl Server {
     /// Reads or writes how many replicas a workload is to have.
     pub(super) fn scale(&self, method: &str, asked: &Asked<'_>, key: &Key) -> Result<Response, Refusal> {
-        let how = How { subresource: Some("scale"), ..asked.parameters.how(&asked.headers)? };
-        let given = asked.headers.get("content-type").and_then(|given| given.to_str().ok()).unwrap_or_default();
-        let scale = match method {
-            "GET" => of(self.state().live(key)?.as_ref()),
-            "PUT" | "PATCH" => {
-                let accepted: &[&str] = if method == "PUT" { &["application/json"] } else { &PATCHES[1..] };
-                let body = request::json(&asked.headers, &asked.body, accepted)?;
-                self.write(|state| {
-                    let live = state.live(key)?;
-                    let scale = if method == "PUT" { body } else { patched(given, of(&live), body)? };
-                    let Some(replicas) = scale["spec"]["replicas"].as_i64().filter(|replicas| *replicas >= 0) else {
-                        return Err(Refusal::bad_request("spec.replicas: must be a number and not below 0"));
-                    };
-                    let mut object = Value::clone(&live);
-                    object["spec"]["replicas"] = json!(replicas);
-                    for field in ["uid", "resourceVersion"] {
-                        object["metadata"][field] = scale["metadata"][field].clone();
-                    }
-                    state.replace(asked.resource, key, &live, object, &how).map(|written| of(&written))
-                })?
+        if method == "GET" {
+            return Ok(axum::Json(of(self.state().live(key)?.as_ref())).into_response());
+        }
+        let how = asked.parameters.how(&asked.headers)?.to(Some("scale"));
+        let scaled = self.write(|state| {
+            let live = state.live(key)?;
+            let scale = match method {
+                "PUT" => asked.json(&[JSON])?,
+                "PATCH" => asked.patched(of(&live))?,
+                other => return Err(Refusal::method(other)),
+            };
+            let Some(replicas) = scale["spec"]["replicas"].as_i64().filter(|replicas| *replicas >= 0) else {
+                return Err(Refusal::bad_request("spec.replicas: must be a number and not below 0"));
+            };
+            let mut object = Value::clone(&live);
+            object["spec"]["replicas"] = json!(replicas);
+            for field in ["uid", "resourceVersion"] {
+                object["metadata"][field] = scale["metadata"][field].clone();
             }
-            other => return Err(Refusal::method(other)),
-        };
-        Ok(axum::Json(scale).into_response())
+            state.replace(asked.resource, key, &live, object, &how)
+        })?;
+        Ok(axum::Json(of(&scaled)).into_response())
     }
 }
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::schema::{self, Resource, Shape};
-use super::store::{Collection, Key, Store};
+use super::store::{Key, Store};
 use super::write::How;
 
 /// Where custom resource definitions lie.
-const CRDS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
+pub(super) const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
 /// The namespaces that every cluster has.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
@@ -29,7 +29,7 @@ impl State {
     pub(super) fn new(window: usize, how: &How) -> State {
         let built_in = schema::built_in().iter().cloned().map(Arc::new).collect();
         let mut state = State { store: Store::new(window), built_in, custom: Vec::new(), leaving: Vec::new() };
-        let namespaces = state.known("", "namespaces");
+        let namespaces = state.known("namespaces");
         for name in NAMESPACES {
             let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
             state.create(&namespaces, None, object, how).expect("because nothing is there yet");
@@ -45,10 +45,9 @@ impl State {
         self.resources().find(fits).cloned()
     }
 
-    /// A kind of Kubernetes itself.
-    pub(super) fn known(&self, group: &str, plural: &str) -> Arc<Resource> {
-        let mut all = self.built_in.iter();
-        let found = all.find(|resource| resource.plural == plural && resource.group == group);
+    /// A kind of Kubernetes itself by its name, such as `deployments.apps`.
+    pub(super) fn known(&self, name: &str) -> Arc<Resource> {
+        let found = self.built_in.iter().find(|resource| resource.name() == name);
         Arc::clone(found.expect("because the table has it"))
     }
 
@@ -59,30 +58,26 @@ impl State {
 
     /// An object that is there.
     pub(super) fn live(&self, key: &Key) -> Result<Arc<Value>, Refusal> {
-        self.store.get(key).cloned().ok_or_else(|| Refusal::not_found(&key.collection, &key.name))
+        self.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))
     }
 
-    /// Why something cannot be made in a namespace, if so.
-    pub(super) fn check_namespace(&self, resource: &Resource, name: &str, namespace: &str) -> Result<(), Refusal> {
+    /// Why something cannot be made in its namespace, if so.
+    pub(super) fn check_namespace(&self, resource: &Resource, key: &Key) -> Result<(), Refusal> {
         if !resource.namespaced {
             return Ok(());
         }
-        let namespaces = Collection::new("", "namespaces");
-        match self.store.get(&namespaces.key("", namespace)) {
-            None => Err(Refusal::not_found(&namespaces, namespace)),
-            Some(found) if found["metadata"]["deletionTimestamp"].is_string() => {
-                Err(Refusal::terminating(&collection(resource), name, namespace))
-            }
-            Some(_) => Ok(()),
+        match self.live(&Key::new("namespaces", "", &key.namespace))?["metadata"]["deletionTimestamp"].is_string() {
+            true => Err(Refusal::terminating(key)),
+            false => Ok(()),
         }
     }
 
     /// Serves what a definition that was written names, and says so in its status, as the server's controllers do.
     pub(super) fn define(&mut self, key: &Key, how: &How) {
-        if (key.collection.group.as_str(), key.collection.plural.as_str()) != CRDS {
+        if key.resource != CRDS {
             return;
         }
-        self.custom = self.store.list(&key.collection, None).flat_map(|(_, crd)| defined(crd)).map(Arc::new).collect();
+        self.custom = self.store.list(CRDS, None).flat_map(|(_, crd)| defined(crd)).map(Arc::new).collect();
         let Some(crd) = self.store.get(key).filter(|crd| crd["status"]["conditions"].is_null()) else { return };
         let mut crd = Value::clone(crd);
         let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": how.now, "reason": reason, "message": message});
@@ -91,23 +86,18 @@ impl State {
             condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
         ]);
         crd["status"]["acceptedNames"] = crd["spec"]["names"].clone();
-        self.write_status(CRDS.0, CRDS.1, key, crd, &how.by("kube-apiserver"));
+        self.write_status(key, crd, "kube-apiserver");
     }
 
     /// Writes the status of an object in the name of a controller. It may be gone by now.
-    pub(super) fn write_status(&mut self, group: &str, plural: &str, key: &Key, object: Value, how: &How) {
-        let resource = self.known(group, plural);
+    pub(super) fn write_status(&mut self, key: &Key, object: Value, controller: &str) {
+        let resource = self.known(&key.resource);
         if let Some(live) = self.store.get(key).cloned() {
-            let how = How { subresource: Some("status"), ..how.clone() };
+            let how = How::of_controller(controller).to(Some("status"));
             let written = self.replace(&resource, key, &live, object, &how);
             drop(written.inspect_err(|refusal| tracing::warn!(?refusal, "embedded-status-refused")));
         }
     }
-}
-
-/// Where the objects of a kind lie.
-pub(super) fn collection(resource: &Resource) -> Collection {
-    Collection::new(&resource.group, &resource.plural)
 }
 
 /// The kinds that a definition names, one for each version that is served.

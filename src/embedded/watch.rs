@@ -18,8 +18,8 @@ use super::refusal::Refusal;
 use super::request::Parameters;
 use super::schema::Resource;
 use super::selector::Selector;
-use super::state::{State, collection};
-use super::store::{Change, Collection};
+use super::state::State;
+use super::store::Change;
 
 /// How often a watch that allows it is told the newest version.
 const BOOKMARK: Duration = Duration::from_secs(30);
@@ -30,7 +30,6 @@ const LASTS: Duration = Duration::from_secs(1800);
 struct Watch {
     server: Arc<Server>,
     resource: Arc<Resource>,
-    collection: Collection,
     namespace: Option<String>,
     selector: Selector,
     view: View,
@@ -69,13 +68,11 @@ pub(super) fn watch(
         return Err(Refusal::too_large_version(asked, now));
     }
     let ends = Instant::now() + parameters.timeout_seconds.map_or(LASTS, Duration::from_secs);
-    let collection = collection(&resource);
     let server = Arc::clone(server);
     let (version, pending) = (asked.unwrap_or(now), VecDeque::new());
     let mut watch = Watch {
         server: Arc::clone(&server),
         resource,
-        collection,
         namespace,
         selector,
         view,
@@ -104,7 +101,7 @@ impl Watch {
     fn begin(&mut self, state: &State, initial: bool) {
         self.version = state.store.version();
         self.told = self.version;
-        for (_, object) in state.store.list(&self.collection, self.namespace.as_deref()) {
+        for (_, object) in state.store.list(&self.resource.name(), self.namespace.as_deref()) {
             if self.selector.takes(object) {
                 self.pending.push_back(json!({"type": "ADDED", "object": self.view.show(&self.resource, object)}));
             }
@@ -166,8 +163,7 @@ impl Watch {
 
     /// What a change is to this watch: an object that begins or ceases to be meant is one that comes or goes.
     fn event(&self, change: &Change) -> Option<Value> {
-        let key = &change.key;
-        if key.collection != self.collection || self.namespace.as_ref().is_some_and(|own| *own != key.namespace) {
+        if !change.key.is_in(&self.resource.name(), self.namespace.as_deref()) {
             return None;
         }
         let was = change.old.as_ref().is_some_and(|old| self.selector.takes(old));

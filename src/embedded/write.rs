@@ -1,14 +1,13 @@
-//! Writes: create, replace, patch and apply, with what every write has in common.
+//! Writes: create, replace, patch and apply, and the one way in which all are stored.
 
 use serde_json::{Value, json};
 
-use super::managed::{self, Refused, Writer};
 use super::refusal::Refusal;
 use super::request::now;
 use super::schema::{Resource, Shape};
-use super::state::{State, collection};
+use super::state::State;
 use super::store::Key;
-use super::{checks, defaults};
+use super::{checks, defaults, managed};
 
 /// In whose name and how a write is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +18,8 @@ pub(super) struct How {
     pub(super) now: String,
     /// Nothing is stored.
     pub(super) dry_run: bool,
-    /// What the body says and the schema does not know.
-    pub(super) unknown: Unknown,
+    /// Fields that the schema does not know are refused, not dropped.
+    pub(super) strict: bool,
     /// `status` or `scale`; `None`: the object itself.
     pub(super) subresource: Option<&'static str>,
 }
@@ -28,122 +27,66 @@ pub(super) struct How {
 impl How {
     /// A controller's own write.
     pub(super) fn of_controller(manager: &str) -> How {
-        How { manager: manager.to_owned(), now: now(), dry_run: false, unknown: Unknown::Dropped, subresource: None }
+        How { manager: manager.to_owned(), now: now(), dry_run: false, strict: false, subresource: None }
     }
 
-    /// The same in another name.
-    pub(super) fn by(&self, manager: &str) -> How {
-        How { manager: manager.to_owned(), dry_run: false, ..self.clone() }
+    /// The same write to a part of the object.
+    pub(super) fn to(self, subresource: Option<&'static str>) -> How {
+        How { subresource, ..self }
     }
-
-    fn writer(&self) -> Writer<'_> {
-        Writer { manager: &self.manager, subresource: self.subresource, now: &self.now }
-    }
-}
-
-/// `fieldValidation` (Kubernetes API concepts, section Field validation).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unknown {
-    /// Refused.
-    Strict,
-    /// Dropped.
-    Dropped,
 }
 
 /// Fields of metadata that only the server writes.
-const OWN_METADATA: [&str; 6] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"];
+const OWN_METADATA: [&str; 7] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+];
+
+/// Kinds of which a replacement must say which version it replaces (`AllowUnconditionalUpdate` of their strategies).
+const VERSIONED: [&str; 8] = [
+    "CSIDriver",
+    "CSINode",
+    "CSIStorageCapacity",
+    "CustomResourceDefinition",
+    "Lease",
+    "PodDisruptionBudget",
+    "RuntimeClass",
+    "VolumeAttachment",
+];
 
 /// What random names end with (k8s.io/apimachinery, package `util/rand`).
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 impl State {
-    /// Creates an object.
+    /// Creates an object that was decoded.
     pub(super) fn create(
         &mut self,
         resource: &Resource,
         namespace: Option<&str>,
-        object: Value,
+        mut object: Value,
         how: &How,
     ) -> Result<Value, Refusal> {
-        let mut object = decoded(resource, object, how)?;
-        if let (true, Some(stem)) =
-            (object["metadata"]["name"].is_null(), object["metadata"]["generateName"].as_str().map(str::to_owned))
-        {
-            object["metadata"]["name"] = json!(format!("{stem}{}", random_suffix()));
+        let metadata = &mut object["metadata"];
+        if let (true, Some(stem)) = (metadata["name"].is_null(), metadata["generateName"].as_str()) {
+            metadata["name"] = json!(format!("{stem}{}", random_suffix()));
         }
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let key = collection(resource).key(namespace.unwrap_or_default(), &name);
-        same_place(&key, &object)?;
-        if object["metadata"]["resourceVersion"].as_str().is_some_and(|version| !version.is_empty()) {
+        let key = resource.key(namespace.unwrap_or_default(), metadata["name"].as_str().unwrap_or_default());
+        if said(metadata, "resourceVersion").is_some() {
             return Err(Refusal::bad_request("resourceVersion should not be set on objects to be created"));
         }
-        managed::update(resource, None, &mut object, &how.writer());
-        self.insert(resource, &key, object, how)
-    }
-
-    fn insert(&mut self, resource: &Resource, key: &Key, mut object: Value, how: &How) -> Result<Value, Refusal> {
-        self.check_namespace(resource, &key.name, &key.namespace)?;
-        let metadata = &mut object["metadata"];
-        for field in OWN_METADATA {
-            drop(metadata.as_object_mut().and_then(|metadata| metadata.remove(field)));
-        }
-        if resource.namespaced {
-            metadata["namespace"] = json!(key.namespace);
-        }
-        metadata["uid"] = json!(random_uid());
-        metadata["creationTimestamp"] = json!(how.now);
-        if resource.has_generation {
-            metadata["generation"] = json!(1);
-        }
-        // What the server adds by itself is nobody's field.
-        managed::keep_reset(resource, None, &mut object, None);
-        begin(resource, &mut object, self.store.version());
+        same_namespace(&key, metadata)?;
         defaults::complete(resource, &mut object);
-        defaults::complete_new(resource, &mut object);
-        let problems = checks::problems(resource, None, &object);
-        if !problems.is_empty() {
-            return Err(invalid(resource, &key.name, problems));
-        }
-        if self.store.get(key).is_some() {
-            return Err(Refusal::already_exists(&key.collection, &key.name));
-        }
-        if how.dry_run {
-            return Ok(object);
-        }
-        let stored = self.store.put(key, object);
-        self.define(key, how);
-        Ok(Value::clone(&stored))
+        managed::update(resource, None, &mut object, how);
+        self.store(resource, &key, None, object, how)
     }
 
-    /// Makes `object` of what is live: a PUT, or what a patch made of it.
+    /// Puts a decoded object in the place of the live one: a PUT, or what a patch made of it.
     pub(super) fn replace(
-        &mut self,
-        resource: &Resource,
-        key: &Key,
-        live: &Value,
-        object: Value,
-        how: &How,
-    ) -> Result<Value, Refusal> {
-        let object = decoded(resource, object, how)?;
-        self.replace_decoded(resource, key, live, object, how)
-    }
-
-    /// The same with what a patch made of it.
-    pub(super) fn patch(
-        &mut self,
-        resource: &Resource,
-        key: &Key,
-        live: &Value,
-        object: Value,
-        how: &How,
-    ) -> Result<Value, Refusal> {
-        let decoded = decoded(resource, object.clone(), how);
-        let object = decoded.map_err(|why| Refusal::unreadable_patch(&object, &why))?;
-        self.replace_decoded(resource, key, live, object, how)
-    }
-
-    fn replace_decoded(
         &mut self,
         resource: &Resource,
         key: &Key,
@@ -151,17 +94,13 @@ impl State {
         mut object: Value,
         how: &How,
     ) -> Result<Value, Refusal> {
-        same_object(key, live, &object)?;
-        if resource.namespaced {
-            object["metadata"]["namespace"] = json!(key.namespace);
+        same_object(resource, key, live, &object["metadata"])?;
+        defaults::complete(resource, &mut object);
+        match how.subresource {
+            Some("scale") => managed::scale_update(resource, live, &mut object, how),
+            _ => managed::update(resource, Some(live), &mut object, how),
         }
-        if how.subresource == Some("scale") {
-            managed::scale_update(resource, live, &mut object, &how.writer());
-        } else {
-            managed::update(resource, Some(live), &mut object, &how.writer());
-        }
-        restrain(resource, live, &mut object, how);
-        self.update(resource, key, live, object, how)
+        self.store(resource, key, Some(live), object, how)
     }
 
     /// Server-side apply (Kubernetes documentation, Server-Side Apply). The answer says whether it was created.
@@ -173,60 +112,59 @@ impl State {
         force: bool,
         how: &How,
     ) -> Result<(Value, bool), Refusal> {
-        let live = self.store.get(key).cloned();
+        let metadata = &config["metadata"];
         for (field, path) in [("name", &key.name), ("namespace", &key.namespace)] {
-            let said = config["metadata"][field].as_str().unwrap_or_default();
-            if !said.is_empty() && said != path {
+            if let Some(said) = said(metadata, field).filter(|said| said != path) {
                 return Err(misplaced(field, said, path));
             }
         }
-        if let (None, Some(uid)) = (&live, config["metadata"]["uid"].as_str()) {
-            let what =
-                format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
-            return Err(Refusal::conflict(&key.collection, &key.name, &what));
+        let live = self.store.get(key).cloned();
+        if let (None, Some(uid)) = (&live, said(metadata, "uid")) {
+            let what = "uid mismatch: the provided object specified uid";
+            return Err(Refusal::conflict(key, &format!("{what} {uid}, and no existing object was found")));
         }
-        let applied = managed::apply(resource, live.as_deref(), config, &how.writer(), force).map_err(refused)?;
-        let mut object = applied;
+        let mut object = managed::apply(resource, live.as_deref(), config, force, how)?;
+        object["metadata"]["name"] = json!(key.name);
+        if let Some(live) = &live {
+            same_object(resource, key, live, &object["metadata"])?;
+        }
         defaults::complete(resource, &mut object);
-        match live {
-            None => {
-                object["metadata"]["name"] = json!(key.name);
-                Ok((self.insert(resource, key, object, how)?, true))
-            }
-            Some(live) => {
-                same_object(key, &live, &object)?;
-                restrain(resource, &live, &mut object, how);
-                Ok((self.update(resource, key, &live, object, how)?, false))
-            }
-        }
+        let stored = self.store(resource, key, live.as_deref(), object, how)?;
+        Ok((stored, live.is_none()))
     }
 
-    /// Stores what became of an object, if anything did.
-    fn update(
+    /// Stores what a write made of an object, or of none, if it is valid and says anything new.
+    fn store(
         &mut self,
         resource: &Resource,
         key: &Key,
-        live: &Value,
+        live: Option<&Value>,
         mut object: Value,
         how: &How,
     ) -> Result<Value, Refusal> {
-        if resource.has_generation
-            && how.subresource != Some("status")
-            && meant(resource, live) != meant(resource, &object)
-        {
-            let generation = live["metadata"]["generation"].as_i64().unwrap_or(0);
-            object["metadata"]["generation"] = json!(generation + 1);
+        if live.is_none() {
+            self.check_namespace(resource, key)?;
         }
-        let problems = checks::problems(resource, Some(live), &object);
+        if how.subresource != Some("scale") {
+            managed::keep_reset(resource, live, &mut object, how.subresource);
+        }
+        defaults::allot(resource, live, &mut object, self.store.version());
+        take_back(resource, key, live, &mut object, how);
+        if live.is_none() {
+            // What the server adds by itself is nobody's field.
+            defaults::complete(resource, &mut object);
+            defaults::complete_new(resource, &mut object);
+        }
+        let problems = checks::problems(resource, live, &object);
         if !problems.is_empty() {
-            return Err(invalid(resource, &key.name, problems));
+            return Err(Refusal::invalid(&resource.kind, key, problems));
         }
-        object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
-        managed::keep_times(live, &mut object);
-        if object == *live {
-            return Ok(object);
+        match live {
+            None if self.store.get(key).is_some() => return Err(Refusal::already_exists(key)),
+            None => {}
+            Some(live) => managed::keep_times(live, &mut object),
         }
-        if how.dry_run {
+        if how.dry_run || live == Some(&object) {
             return Ok(object);
         }
         let leaves = object["metadata"]["deletionTimestamp"].is_string() && !is_held(&object);
@@ -239,166 +177,111 @@ impl State {
     }
 }
 
-/// What a body says, checked against the schema, with the server's defaults.
-fn decoded(resource: &Resource, mut object: Value, how: &How) -> Result<Value, Refusal> {
-    let api_version = resource.api_version();
-    let (said, kind) = (object["apiVersion"].as_str(), object["kind"].as_str());
-    if !object.is_object()
-        || said.is_some_and(|said| said != api_version)
-        || kind.is_some_and(|kind| kind != resource.kind)
-    {
+/// Gives an object the metadata that only the server writes.
+fn take_back(resource: &Resource, key: &Key, live: Option<&Value>, object: &mut Value, how: &How) {
+    let grows =
+        how.subresource != Some("status") && live.is_some_and(|live| meant(resource, live) != meant(resource, object));
+    let metadata = &mut object["metadata"];
+    if resource.namespaced {
+        metadata["namespace"] = json!(key.namespace);
+    }
+    for field in OWN_METADATA {
+        match live.and_then(|live| live["metadata"].get(field)) {
+            None => drop(metadata.as_object_mut().and_then(|metadata| metadata.remove(field))),
+            Some(value) => metadata[field] = value.clone(),
+        }
+    }
+    if live.is_none() {
+        metadata["uid"] = json!(random_uid());
+        metadata["creationTimestamp"] = json!(how.now);
+    }
+    if resource.has_generation && (grows || live.is_none()) {
+        metadata["generation"] = json!(metadata["generation"].as_i64().unwrap_or_default() + 1);
+    }
+}
+
+/// Reads what a body says, checked against the schema.
+pub(super) fn decode(resource: &Resource, object: &mut Value, how: &How) -> Result<(), Refusal> {
+    let (version, kind) = (resource.api_version(), &resource.kind);
+    let differs = |field: &str, own: &str| said(object, field).is_some_and(|said| said != own);
+    if !object.is_object() || differs("apiVersion", &version) || differs("kind", kind) {
+        let said = object["apiVersion"].as_str().unwrap_or_default();
+        let what = "does not match the expected API version";
         return Err(Refusal::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({api_version}), kind {}",
-            said.unwrap_or_default(),
-            resource.kind
+            "the API version in the data ({said}) {what} ({version}), kind {kind}"
         )));
     }
-    object["apiVersion"] = json!(api_version);
-    object["kind"] = json!(resource.kind);
+    object["apiVersion"] = json!(version);
+    object["kind"] = json!(kind);
     if !object["metadata"].is_object() {
         object["metadata"] = json!({});
     }
-    if let Some(message) = checks::undecodable(resource, &object) {
-        return Err(Refusal::bad_request(message));
-    }
-    let unknown = checks::unknown_fields(resource, &object);
-    if how.unknown == Unknown::Strict && !unknown.is_empty() {
-        let told: Vec<String> = unknown.iter().map(|field| format!("unknown field \"{field}\"")).collect();
-        let (kind, version) = (&resource.kind, &resource.version);
-        return Err(Refusal::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
-            told.join(", ")
-        )));
-    }
-    defaults::complete(resource, &mut object);
-    Ok(object)
+    let unknown = if how.strict { checks::unknown_fields(resource, object) } else { Vec::new() };
+    let unknown: Vec<String> = unknown.iter().map(|field| format!("unknown field {field:?}")).collect();
+    let strict = (!unknown.is_empty()).then(|| format!("strict decoding error: {}", unknown.join(", ")));
+    let Some(why) = checks::undecodable(resource, object).or(strict) else { return Ok(()) };
+    Err(Refusal::bad_request(format!("{kind} in version {:?} cannot be handled as a {kind}: {why}", resource.version)))
+}
+
+/// What an object says in a field, if anything.
+fn said<'v>(object: &'v Value, field: &str) -> Option<&'v str> {
+    object[field].as_str().filter(|said| !said.is_empty())
 }
 
 fn misplaced(field: &str, said: &str, path: &str) -> Refusal {
     Refusal::bad_request(format!("the {field} of the object ({said}) does not match the {field} on the URL ({path})"))
 }
 
-fn same_place(key: &Key, object: &Value) -> Result<(), Refusal> {
-    let said = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    if said.is_empty() || said == key.namespace {
-        return Ok(());
-    }
+fn same_namespace(key: &Key, metadata: &Value) -> Result<(), Refusal> {
     let message = "the namespace of the provided object does not match the namespace sent on the request";
-    Err(Refusal::bad_request(message))
-}
-
-/// The name, and the preconditions that a body may state: its uid and its resource version.
-fn same_object(key: &Key, live: &Value, object: &Value) -> Result<(), Refusal> {
-    same_place(key, object)?;
-    let metadata = &object["metadata"];
-    let said = metadata["name"].as_str().unwrap_or_default();
-    if said != key.name {
-        return Err(misplaced("name", said, &key.name));
-    }
-    let stated = |field: &str| metadata[field].as_str().filter(|stated| !stated.is_empty());
-    if let Some(uid) = stated("uid").filter(|uid| live["metadata"]["uid"] != *uid) {
-        let found = live["metadata"]["uid"].as_str().unwrap_or_default();
-        let what = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {found}");
-        return Err(Refusal::conflict(&key.collection, &key.name, &what));
-    }
-    match stated("resourceVersion").filter(|version| live["metadata"]["resourceVersion"] != *version) {
-        Some(_) => Err(Refusal::modified(&key.collection, &key.name)),
+    match said(metadata, "namespace").filter(|said| *said != key.namespace) {
+        Some(_) => Err(Refusal::bad_request(message)),
         None => Ok(()),
     }
 }
 
-/// Takes back what this write may not change: the server's own metadata, and the status or all but the status.
-fn restrain(resource: &Resource, live: &Value, object: &mut Value, how: &How) {
-    if how.subresource != Some("scale") {
-        managed::keep_reset(resource, Some(live), object, how.subresource);
-        defaults::keep_allotted(resource, live, object);
+/// The name, and the preconditions that a body may state: its uid and its resource version.
+fn same_object(resource: &Resource, key: &Key, live: &Value, metadata: &Value) -> Result<(), Refusal> {
+    same_namespace(key, metadata)?;
+    let name = metadata["name"].as_str().unwrap_or_default();
+    if name != key.name {
+        return Err(misplaced("name", name, &key.name));
     }
-    for field in OWN_METADATA {
-        match &live["metadata"][field] {
-            Value::Null => drop(object["metadata"].as_object_mut().and_then(|metadata| metadata.remove(field))),
-            value => object["metadata"][field] = value.clone(),
-        }
+    let live = &live["metadata"];
+    if let Some(uid) = said(metadata, "uid").filter(|uid| live["uid"] != *uid) {
+        return Err(Refusal::precondition(key, "UID", uid, &live["uid"]));
     }
-}
-
-/// What a new object is given besides what was asked for (the `PrepareForCreate` of its kind).
-fn begin(resource: &Resource, object: &mut Value, number: u64) {
-    match (resource.group.as_str(), resource.kind.as_str()) {
-        ("", "Namespace") => object["status"] = json!({"phase": "Active"}),
-        ("", "Service") => {
-            let with_address = object["spec"]["type"] != "ExternalName" && object["spec"]["clusterIP"].is_null();
-            if with_address {
-                // A number of its own each, in the range that clusters commonly use.
-                let address = format!("10.96.{}.{}", number / 250 % 250, number % 250 + 2);
-                object["spec"]["clusterIP"] = json!(address);
-            }
-            if object["spec"]["type"] != "ExternalName" {
-                object["spec"]["clusterIPs"] = json!([object["spec"]["clusterIP"]]);
-                object["spec"]["ipFamilies"] = json!(["IPv4"]);
-                object["spec"]["ipFamilyPolicy"] = json!("SingleStack");
-            }
+    match said(metadata, "resourceVersion") {
+        None if resource.shape == Shape::Opaque || VERSIONED.contains(&resource.kind.as_str()) => {
+            let problem = checks::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+            Err(Refusal::invalid(&resource.plural, key, vec![problem]))
         }
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
-            let versions = object["spec"]["versions"].as_array().into_iter().flatten();
-            let stored = versions.filter(|version| version["storage"] == true).map(|version| version["name"].clone());
-            object["status"]["storedVersions"] = stored.collect::<Vec<_>>().into();
+        Some(version) if live["resourceVersion"] != version => {
+            let what = "the object has been modified; please apply your changes to the latest version and try again";
+            Err(Refusal::conflict(key, what))
         }
-        _ => {}
+        _ => Ok(()),
     }
 }
 
 /// What counts as a new generation: everything but metadata and status, and of some kinds more (their `PrepareForUpdate`).
 fn meant(resource: &Resource, object: &Value) -> Value {
     let mut object = object.clone();
+    let metadata = object["metadata"].take();
     match resource.kind.as_str() {
-        "Deployment" => object["annotations"] = object["metadata"]["annotations"].take(),
-        "EndpointSlice" => object["labels"] = object["metadata"]["labels"].take(),
+        "Deployment" => object["metadata"] = metadata["annotations"].clone(),
+        "EndpointSlice" => object["metadata"] = metadata["labels"].clone(),
         _ => {}
     }
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("metadata");
-        if resource.has_status {
-            fields.remove("status");
-        }
+    if resource.has_status {
+        object["status"] = Value::Null;
     }
     object
-}
-
-/// Whether a replacement must say which version it replaces (`AllowUnconditionalUpdate` of its kind).
-pub(super) fn needs_version(resource: &Resource) -> bool {
-    let kinds = [
-        "CSIDriver",
-        "CSINode",
-        "CSIStorageCapacity",
-        "CustomResourceDefinition",
-        "Lease",
-        "PodDisruptionBudget",
-        "RuntimeClass",
-        "VolumeAttachment",
-    ];
-    resource.shape == Shape::Opaque || kinds.contains(&resource.kind.as_str())
 }
 
 /// Whether a finalizer keeps it.
 pub(super) fn is_held(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
-}
-
-fn invalid(resource: &Resource, name: &str, problems: Vec<checks::Problem>) -> Refusal {
-    let problems = problems.into_iter().map(|problem| [problem.field, problem.reason.to_owned(), problem.message]);
-    Refusal::invalid(&collection(resource), &resource.kind, name, problems.collect())
-}
-
-fn refused(refused: Refused) -> Refusal {
-    let message = refused.message();
-    match refused {
-        Refused::Conflicts(conflicts) => {
-            let conflicts = conflicts.into_iter().map(|conflict| (conflict.field, conflict.message));
-            Refusal::field_conflict(message, conflicts)
-        }
-        Refused::Invalid(400, _) => Refusal::bad_request(message),
-        Refused::Invalid(..) => Refusal::internal(message),
-    }
 }
 
 fn random_bytes<const N: usize>() -> [u8; N] {

@@ -21,6 +21,7 @@ mod shape;
 mod yaml;
 
 pub use packed::{Group, Packed};
+pub use quantity::canonical as canonical_quantity;
 
 /// Where a manifest was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

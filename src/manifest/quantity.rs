@@ -28,7 +28,7 @@ struct Parts<'a> {
 }
 
 /// The stored form of a quantity; `None` where the text is none, or one beyond our arithmetic: the server judges those.
-pub(super) fn canonical(text: &str) -> Option<String> {
+pub fn canonical(text: &str) -> Option<String> {
     let parts = parse(text)?;
     if is_kept(&parts) {
         return Some(text.to_owned());

@@ -3,6 +3,7 @@
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
 
+mod applying;
 mod kubectl;
 mod lifecycle;
 mod pods;
@@ -15,7 +16,7 @@ use control_plane::{ControlPlane, Test, run_split};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    let tests: Vec<Test> = [reading::TESTS, lifecycle::TESTS, refused::TESTS, pods::TESTS].concat();
+    let tests: Vec<Test> = [applying::TESTS, reading::TESTS, lifecycle::TESTS, refused::TESTS, pods::TESTS].concat();
     if kubectl::is_there() {
         return run_split([tests, kubectl::TESTS.to_vec()].concat(), Vec::new(), &[]);
     }

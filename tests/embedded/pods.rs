@@ -14,6 +14,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_stateful_set_numbers_its_pods_and_claims_their_volumes", stateful),
     ("a_daemon_set_has_one_pod_for_the_one_node", daemons),
     ("a_job_ends_well_or_not_by_its_image", jobs),
+    ("each_template_of_a_deployment_has_its_revision", revisions),
 ];
 
 fn read(plane: &ControlPlane, path: &str) -> Value {
@@ -65,6 +66,26 @@ fn rolls(plane: &'static ControlPlane) {
     eventually("all pods are new", || {
         pods(plane, &namespace).iter().all(|(_, ready, image)| *ready && image == "web:2").then_some(())
     });
+}
+
+fn revisions(plane: &'static ControlPlane) {
+    let namespace = plane.namespace("revisions");
+    let path = format!("{}/web", deployments(&namespace));
+    plane.create(&deployments(&namespace), &deployment("web", "web:1", 1));
+    let revision = |object: &Value| object["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone();
+    for (image, number) in [("web:1", "1"), ("web:2", "2"), ("web:1", "3")] {
+        plane.patch(&path, &deployment("web", image, 1));
+        let web = until(plane, &path, "it has a revision", |web| revision(web) == number);
+        let fields = web["metadata"]["managedFields"].as_array().into_iter().flatten();
+        let owner = fields.into_iter().find(|entry| entry["manager"] == "kube-controller-manager");
+        let owner = owner.expect("because the controller wrote it");
+        assert!(owner["subresource"] == "status" && owner["fieldsV1"]["f:metadata"].is_object(), "{owner}");
+    }
+    let sets = plane.get(&format!("/apis/apps/v1/namespaces/{namespace}/replicasets")).expect("because it is served");
+    let of = |set: &Value| (set["spec"]["template"]["spec"]["containers"][0]["image"].clone(), revision(set));
+    let sets: Vec<_> = sets["items"].as_array().into_iter().flatten().map(of).collect();
+    let expected = [(json!("web:1"), json!("3")), (json!("web:2"), json!("2"))];
+    assert!(sets.len() == 2 && expected.iter().all(|set| sets.contains(set)), "{sets:?}");
 }
 
 fn crashes(plane: &'static ControlPlane) {

@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("pages_of_a_list_show_one_moment", pages),
     ("a_watch_tells_every_change_in_order", watch),
     ("an_object_that_leaves_the_selector_is_deleted_for_the_watch", selector),
+    ("a_selector_takes_what_it_says", selectors),
     ("a_watch_from_a_version_that_is_forgotten_is_answered_with_410", forgotten),
     ("a_watch_that_asks_for_the_beginning_is_told_where_it_ends", beginning),
     ("metadata_alone_is_shown_where_that_is_asked_for", metadata),
@@ -91,6 +92,36 @@ fn selector(plane: &'static ControlPlane) {
     plane.delete(&one);
     let expected = [("ADDED", "one"), ("DELETED", "one"), ("ADDED", "one"), ("DELETED", "one")];
     assert_eq!(events(plane, &namespace, &from, "on=yes", 4), told(&expected));
+}
+
+fn selectors(plane: &'static ControlPlane) {
+    let namespace = plane.namespace("selectors");
+    let mut object = config("one", "1");
+    object["metadata"]["labels"] = json!({"app": "web", "tier": "front"});
+    plane.create(&configs(&namespace), &object);
+    let table = [
+        ("labelSelector=app=web", true),
+        ("labelSelector=app%3D%3Dweb,tier!=back", true),
+        ("labelSelector=app!=web", false),
+        ("labelSelector=app%20in%20(cart,%20web),tier", true),
+        ("labelSelector=app%20notin%20(cart,web)", false),
+        ("labelSelector=!app", false),
+        ("labelSelector=!gone,gone%20notin%20(x)", true),
+        ("labelSelector=gone", false),
+        ("fieldSelector=metadata.name=one", true),
+        ("fieldSelector=metadata.name%3D%3Dtwo", false),
+        ("fieldSelector=metadata.name!=two,metadata.namespace=NS&labelSelector=app", true),
+    ];
+    for (query, takes) in table {
+        let query = query.replace("NS", &namespace);
+        let list = plane.get(&format!("{}?{query}", configs(&namespace))).expect("because a list is there");
+        let mut items = list["items"].as_array().expect("because a list has items").iter();
+        assert_eq!(items.any(|item| item["metadata"]["name"] == "one"), takes, "{query}");
+    }
+    for wrong in ["labelSelector=a%20b", "labelSelector=app%20in%20web", "fieldSelector=metadata.name"] {
+        let path = format!("{}?{wrong}", configs(&namespace));
+        assert_eq!(refusal(plane, "GET", &path, None).code, 400, "{wrong}");
+    }
 }
 
 fn forgotten(_: &'static ControlPlane) {

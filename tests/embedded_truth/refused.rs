@@ -52,7 +52,7 @@ pub(crate) fn comparable(status: &Value) -> Value {
         .collect();
     causes.sort();
     let message = text(status, "message");
-    let mut lines: Vec<&str> = message.lines().collect();
+    let mut lines: Vec<&str> = message.lines().map(without_type).collect();
     lines.sort_unstable();
     let message = if status["code"] == 422 && !causes.is_empty() { json!(null) } else { json!(lines) };
     let details = ["name", "group", "kind"].map(|key| status["details"][key].clone());
@@ -61,6 +61,11 @@ pub(crate) fn comparable(status: &Value) -> Value {
 
 /// The end of a message.
 fn last(message: &str) -> &str {
-    let line = message.lines().next().unwrap_or_default();
+    let line = without_type(message.lines().next().unwrap_or_default());
     line.rsplit("}: ").next().unwrap_or_default().rsplit("}\": ").next().unwrap_or_default()
+}
+
+/// Without the name of a Go type, which ours leaves out.
+fn without_type(line: &str) -> &str {
+    line.split_once(" of type ").filter(|(what, _)| what.contains("Go struct field")).map_or(line, |(what, _)| what)
 }

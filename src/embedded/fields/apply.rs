@@ -8,7 +8,7 @@ use super::{Atom, Set, atom, count, item_element, items};
 use crate::embedded::schema::{Listing, Type};
 
 /// Merges an applied value into a live one; nothing where nothing is left of either.
-pub(in crate::embedded) fn merge(kind: &Type, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
+pub(crate) fn merge(kind: &Type, live: Option<&Value>, applied: Option<&Value>) -> Option<Value> {
     let atom = atom(kind, applied.or(live));
     match atom {
         Atom::Map(members) => {
@@ -83,7 +83,7 @@ fn merge_lists(kind: &Type, listing: &Listing, live: &[Value], applied: &[Value]
 }
 
 /// The value without these paths; what is emptied by that becomes null.
-pub(in crate::embedded) fn remove(kind: &Type, value: &Value, gone: &Set) -> Value {
+pub(crate) fn remove(kind: &Type, value: &Value, gone: &Set) -> Value {
     match (atom(kind, Some(value)), value) {
         (Atom::Map(members), Value::Object(map)) => {
             let left = map.iter().filter_map(|(name, inner)| {

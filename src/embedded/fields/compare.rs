@@ -9,15 +9,15 @@ use crate::embedded::schema::{Listing, Type};
 
 /// The paths in which a newer value differs from an older one.
 #[derive(Debug, Default)]
-pub(in crate::embedded) struct Comparison {
-    pub(in crate::embedded) added: Set,
-    pub(in crate::embedded) modified: Set,
-    pub(in crate::embedded) removed: Set,
+pub(crate) struct Comparison {
+    pub(crate) added: Set,
+    pub(crate) modified: Set,
+    pub(crate) removed: Set,
     path: Vec<String>,
 }
 
 /// Compares an older with a newer value.
-pub(in crate::embedded) fn compare(kind: &Type, old: &Value, new: &Value) -> Comparison {
+pub(crate) fn compare(kind: &Type, old: &Value, new: &Value) -> Comparison {
     let mut comparison = Comparison::default();
     comparison.pair(kind, Some(old), Some(new));
     comparison
@@ -25,7 +25,7 @@ pub(in crate::embedded) fn compare(kind: &Type, old: &Value, new: &Value) -> Com
 
 impl Comparison {
     /// The same without these paths and all below them.
-    pub(in crate::embedded) fn without(self, ignored: &Set) -> Comparison {
+    pub(crate) fn without(self, ignored: &Set) -> Comparison {
         let [added, modified, removed] = [self.added, self.modified, self.removed].map(|set| set.without(ignored));
         Comparison { added, modified, removed, path: self.path }
     }

@@ -9,7 +9,7 @@ use crate::embedded::schema::Type;
 
 /// Paths as a tree of elements in the words of `FieldsV1`: `f:NAME`, `k:{KEYS}`, `v:VALUE`, `i:INDEX`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(in crate::embedded) struct Set(BTreeMap<String, Node>);
+pub(crate) struct Set(BTreeMap<String, Node>);
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
@@ -26,7 +26,7 @@ impl Node {
 
 impl Set {
     /// The set of these paths, given as names of struct fields with dots.
-    pub(in crate::embedded) fn of(paths: &[&str]) -> Set {
+    pub(crate) fn of(paths: &[&str]) -> Set {
         let mut set = Set::default();
         for path in paths {
             let path: Vec<String> = path.split('.').map(|name| format!("f:{name}")).collect();
@@ -36,7 +36,7 @@ impl Set {
     }
 
     /// Reads `FieldsV1`; nothing where it is not well formed.
-    pub(in crate::embedded) fn parse(fields: &Value) -> Option<Set> {
+    pub(crate) fn parse(fields: &Value) -> Option<Set> {
         let mut set = Set::default();
         for (element, inner) in fields.as_object()?.iter().filter(|(element, _)| *element != ".") {
             let element = match element.split_at_checked(2)? {
@@ -51,7 +51,7 @@ impl Set {
     }
 
     /// Writes `FieldsV1`.
-    pub(in crate::embedded) fn write(&self) -> Value {
+    pub(crate) fn write(&self) -> Value {
         let members = self.0.iter().map(|(element, node)| {
             let Value::Object(mut inner) = node.below.write() else { unreachable!("because a set is an object") };
             if node.is_path && !inner.is_empty() {
@@ -62,7 +62,7 @@ impl Set {
         Value::Object(members.collect())
     }
 
-    pub(in crate::embedded) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -92,7 +92,7 @@ impl Set {
     }
 
     /// The paths of either.
-    pub(in crate::embedded) fn union(&self, other: &Set) -> Set {
+    pub(crate) fn union(&self, other: &Set) -> Set {
         let mut all = self.clone();
         for (element, node) in &other.0 {
             let mine = all.0.entry(element.clone()).or_default();
@@ -103,7 +103,7 @@ impl Set {
     }
 
     /// The paths of this set that are not in the other one.
-    pub(in crate::embedded) fn difference(&self, other: &Set) -> Set {
+    pub(crate) fn difference(&self, other: &Set) -> Set {
         self.pairwise(other, |mine, theirs| Node {
             is_path: mine.is_path && !theirs.is_path,
             below: mine.below.difference(&theirs.below),
@@ -111,7 +111,7 @@ impl Set {
     }
 
     /// The paths of this set that are neither in the other one nor below one of it.
-    pub(in crate::embedded) fn without(&self, other: &Set) -> Set {
+    pub(crate) fn without(&self, other: &Set) -> Set {
         self.pairwise(other, |mine, theirs| {
             if theirs.is_path {
                 return Node::default();
@@ -121,7 +121,7 @@ impl Set {
     }
 
     /// The paths of both.
-    pub(in crate::embedded) fn intersection(&self, other: &Set) -> Set {
+    pub(crate) fn intersection(&self, other: &Set) -> Set {
         self.pairwise(other, |mine, theirs| Node {
             is_path: mine.is_path && theirs.is_path,
             below: mine.below.intersection(&theirs.below),
@@ -136,7 +136,7 @@ impl Set {
 
     /// The same set, and of each path also those fields on the way to it that the schema names: a struct is there as
     /// soon as something in it is.
-    pub(in crate::embedded) fn with_named(&self, kind: Option<&Type>) -> Set {
+    pub(crate) fn with_named(&self, kind: Option<&Type>) -> Set {
         let atom = kind.map(|kind| atom(kind, None));
         let nodes = self.0.iter().map(|(element, node)| {
             let (inner, is_named) = match (&atom, element.strip_prefix("f:")) {
@@ -151,7 +151,7 @@ impl Set {
     }
 
     /// All paths: of one parent first those that end, then those that go on.
-    pub(in crate::embedded) fn paths(&self) -> Vec<Vec<String>> {
+    pub(crate) fn paths(&self) -> Vec<Vec<String>> {
         let ends = self.0.iter().filter(|(_, node)| node.is_path).map(|(element, _)| vec![element.clone()]);
         let longer = self.0.iter().flat_map(|(element, node)| {
             let below = node.below.paths().into_iter();
@@ -162,7 +162,7 @@ impl Set {
 }
 
 /// A path in the words of an error message: `.spec.ports[port=80,protocol="TCP"]`.
-pub(in crate::embedded) fn display(path: &[String]) -> String {
+pub(crate) fn display(path: &[String]) -> String {
     path.iter().map(|element| display_element(element)).collect()
 }
 

@@ -12,7 +12,7 @@ use crate::embedded::schema::{Listing, Scalar, Type};
 ///
 /// # Errors
 /// What is wrong with it, in the words of a real server.
-pub(in crate::embedded) fn validate(kind: &Type, value: &Value) -> Result<(), String> {
+pub(crate) fn validate(kind: &Type, value: &Value) -> Result<(), String> {
     let mut errors = Vec::new();
     walk(kind, value, "", &mut errors);
     match errors.as_slice() {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value, json};
 
-use super::Writer;
 use crate::embedded::fields::Set;
+use crate::embedded::write::How;
 
 /// Where the oldest updates go once there are too many.
 const ANCIENT: &str = "ancient-changes";
@@ -27,17 +27,12 @@ impl Identity {
         Identity { manager, updates, version, is_whole: subresource.is_empty(), subresource }
     }
 
-    pub(super) fn apply(writer: &Writer<'_>) -> Identity {
-        Identity::new(
-            writer.manager.to_owned(),
-            false,
-            String::new(),
-            writer.subresource.unwrap_or_default().to_owned(),
-        )
+    pub(super) fn apply(how: &How) -> Identity {
+        Identity::new(how.manager.clone(), false, String::new(), how.subresource.unwrap_or_default().to_owned())
     }
 
-    pub(super) fn update(writer: &Writer<'_>, version: &str) -> Identity {
-        Identity { updates: true, version: version.to_owned(), ..Identity::apply(writer) }
+    pub(super) fn update(how: &How, version: &str) -> Identity {
+        Identity { updates: true, version: version.to_owned(), ..Identity::apply(how) }
     }
 
     /// In the words of a conflict.

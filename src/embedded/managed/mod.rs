@@ -1,75 +1,25 @@
 //! What a write makes of `metadata.managedFields`: who owns which field afterwards.
 //!
 //! The order of steps is that of a real server: <https://kubernetes.io/docs/reference/using-api/server-side-apply/>, and the
-//! package `k8s.io/apimachinery/pkg/util/managedfields` for what the page leaves open. `tests/embedded_model` compares
+//! package `k8s.io/apimachinery/pkg/util/managedfields` for what the page leaves open. `tests/embedded_truth` compares
 //! every case with a real server.
 
 mod entries;
-#[cfg(test)]
-mod tests;
 
 use serde_json::{Value, json};
 
 use self::entries::{Entry, Identity, Managers};
 use super::fields::{self, Comparison, Set};
 use super::objects;
+use super::refusal::Refusal;
 use super::schema::{Resource, Shape};
+use super::write::How;
 
 /// How many managers may have updated an object before the oldest are counted as one.
 const MOST_UPDATERS: usize = 10;
 
 /// The manager of what an object held before it was first applied and when nobody was counted.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
-
-/// Who writes, where and when.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Writer<'a> {
-    /// The field manager; a real server takes the user agent's first word where none is given.
-    pub(super) manager: &'a str,
-    /// The subresource that is written, `status` or `scale`.
-    pub(super) subresource: Option<&'a str>,
-    /// RFC 3339, whole seconds, `Z`.
-    pub(super) now: &'a str,
-}
-
-/// Why an apply was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Others own fields with other values: 409, reason `Conflict`, a cause `FieldManagerConflict` each.
-    Conflicts(Vec<Conflict>),
-    /// The body, or what is stored, cannot be read: this status, 400 or 500, and the message.
-    Invalid(u16, String),
-}
-
-/// A field that another manager owns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Conflict {
-    /// The message of the cause: `conflict with "NAME" using VERSION`.
-    pub(super) message: String,
-    /// The path, such as `.spec.replicas`.
-    pub(super) field: String,
-}
-
-impl Refused {
-    /// The message of the whole answer.
-    pub(super) fn message(&self) -> String {
-        let conflicts = match self {
-            Refused::Invalid(_, message) => return message.clone(),
-            Refused::Conflicts(conflicts) => conflicts,
-        };
-        if let [one] = conflicts.as_slice() {
-            return format!("Apply failed with 1 conflict: {}: {}", one.message, one.field);
-        }
-        let mut lines: Vec<String> = Vec::new();
-        for (at, conflict) in conflicts.iter().enumerate() {
-            if at == 0 || conflicts[at - 1].message != conflict.message {
-                lines.push(format!("{}:", conflict.message.replacen("conflict", "conflicts", 1)));
-            }
-            lines.push(format!("- {}", conflict.field));
-        }
-        format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
-    }
-}
 
 /// Fields that nobody owns.
 fn never_owned() -> Set {
@@ -122,33 +72,30 @@ pub(super) fn apply(
     resource: &Resource,
     live: Option<&Value>,
     config: &Value,
-    writer: &Writer<'_>,
     force: bool,
-) -> Result<Value, Refused> {
-    if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
-        return Err(Refused::Invalid(400, "metadata.managedFields must be nil".to_owned()));
+    how: &How,
+) -> Result<Value, Refusal> {
+    if !config["metadata"]["managedFields"].is_null() {
+        return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
     let (root, version) = (resource.root(), resource.api_version());
-    let unreadable = |what: &str| {
-        let (namespace, name) = (&config["metadata"]["namespace"], &config["metadata"]["name"]);
-        let [namespace, name] = [namespace, name].map(|text| text.as_str().unwrap_or_default());
+    fields::validate(&root, config).map_err(|what| {
+        let [namespace, name] =
+            ["namespace", "name"].map(|field| config["metadata"][field].as_str().unwrap_or_default());
         let Resource { group, version, kind, .. } = resource;
-        Refused::Invalid(
-            500,
-            format!("failed to create typed patch object ({namespace}/{name}; {group}/{version}, Kind={kind}): {what}"),
-        )
-    };
-    fields::validate(&root, config).map_err(|what| unreadable(&what))?;
+        let what = format!("({namespace}/{name}; {group}/{version}, Kind={kind}): {what}");
+        Refusal::internal(format!("failed to create typed patch object {what}"))
+    })?;
     let mut stored = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
     let mut managers = Managers::read(&take_managed(&mut stored), &version)
-        .ok_or_else(|| Refused::Invalid(500, "failed to decode managed fields: invalid entry".to_owned()))?;
+        .ok_or_else(|| Refusal::internal("failed to decode managed fields: invalid entry"))?;
     if managers.is_empty() {
-        let first = Writer { manager: BEFORE_FIRST_APPLY, subresource: writer.subresource, now: writer.now };
+        let first = How { manager: BEFORE_FIRST_APPLY.to_owned(), ..how.clone() };
         track(resource, &objects::zero_object(resource), &stored, &mut managers, &first);
     }
-    let me = Identity::apply(writer);
+    let me = Identity::apply(how);
     let last = managers.get(&me).cloned().unwrap_or_default();
-    let ignored = reset(resource, writer.subresource);
+    let ignored = reset(resource, how.subresource);
     let set = fields::to_set(&root, config).without(&ignored);
     managers.set(me.clone(), set);
     let merged = fields::merge(&root, Some(&stored), Some(config)).unwrap_or_default();
@@ -157,7 +104,7 @@ pub(super) fn apply(
     yield_fields(&mut managers, &comparison, Some(&me), force)?;
     managers.strip(&me, &never_owned());
     if new != stored {
-        managers.touch(&me, writer.now);
+        managers.touch(&me, &how.now);
     }
     put_managed(&mut new, &managers);
     Ok(new)
@@ -179,18 +126,17 @@ fn yield_fields(
     changed: &Comparison,
     but: Option<&Identity>,
     force: bool,
-) -> Result<(), Refused> {
+) -> Result<(), Refusal> {
     let written = changed.modified.union(&changed.added);
     let mut conflicts = Vec::new();
     let others: Vec<Entry> = managers.entries().filter(|entry| Some(&entry.identity) != but).cloned().collect();
     for other in others {
         let taken = other.set.intersection(&written);
-        let message = format!("conflict with {}", other.identity.display());
-        let paths = taken.paths().into_iter().map(|path| fields::display(&path));
-        conflicts.extend(paths.map(|field| Conflict { message: message.clone(), field }));
+        let whose = other.identity.display();
+        conflicts.extend(taken.paths().iter().map(|path| (whose.clone(), fields::display(path))));
         managers.set(other.identity, other.set.difference(&taken).difference(&changed.removed));
     }
-    if force || conflicts.is_empty() { Ok(()) } else { Err(Refused::Conflicts(conflicts)) }
+    if force || conflicts.is_empty() { Ok(()) } else { Err(Refusal::field_conflicts(conflicts)) }
 }
 
 /// Removes what the manager applied before and does not apply now, unless somebody else owns it.
@@ -216,13 +162,13 @@ fn prune(resource: &Resource, merged: &Value, managers: &Managers, last: &Set) -
 ///
 /// What the request itself says of managed fields counts, as on a real server: entries replace the live ones, and an
 /// empty list or one empty entry ends the counting. A write to a subresource cannot say anything of them.
-pub(super) fn update(resource: &Resource, live: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
+pub(super) fn update(resource: &Resource, live: Option<&Value>, new: &mut Value, how: &How) {
     let version = resource.api_version();
     let asked = take_managed(new);
     let mut old = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
     let stored = take_managed(&mut old);
     let live_managers = || Managers::read(&stored, &version).unwrap_or_default();
-    let mut managers = if writer.subresource.is_some() {
+    let mut managers = if how.subresource.is_some() {
         live_managers()
     } else if asked == json!([]) || asked == json!([{}]) {
         Managers::default()
@@ -232,28 +178,28 @@ pub(super) fn update(resource: &Resource, live: Option<&Value>, new: &mut Value,
     if live.is_some() && managers.is_empty() {
         return;
     }
-    track(resource, &old, new, &mut managers, writer);
+    track(resource, &old, new, &mut managers, how);
     put_managed(new, &managers);
 }
 
 /// Counts an update: the writer owns what differs, and nobody else does.
-fn track(resource: &Resource, old: &Value, new: &Value, managers: &mut Managers, writer: &Writer<'_>) {
+fn track(resource: &Resource, old: &Value, new: &Value, managers: &mut Managers, how: &How) {
     let root = resource.root();
-    let changed = fields::compare(&root, old, new).without(&reset(resource, writer.subresource));
+    let changed = fields::compare(&root, old, new).without(&reset(resource, how.subresource));
     yield_fields(managers, &changed, None, true).expect("because a forced write has no conflicts");
     let written = changed.modified.union(&changed.added).difference(&never_owned());
     if !written.is_empty() {
-        let me = Identity::update(writer, &resource.api_version());
+        let me = Identity::update(how, &resource.api_version());
         let mine = managers.get(&me).cloned().unwrap_or_default();
         managers.set(me.clone(), mine.union(&written));
-        managers.touch(&me, writer.now);
+        managers.touch(&me, &how.now);
     }
     managers.cap(MOST_UPDATERS);
 }
 
 /// Gives a new parent object its managed fields after a write to `scale` that changed `spec.replicas`. The entry of its
 /// writer has no time, as on a real server.
-pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, writer: &Writer<'_>) {
+pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, how: &How) {
     let replicas = Set::of(&["spec.replicas"]);
     take_managed(new);
     let mut managers = Managers::read(&live["metadata"]["managedFields"], &resource.api_version()).unwrap_or_default();
@@ -266,8 +212,7 @@ pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, w
         }
         // No replicas are none to a real server, and so nobody's.
         if new["spec"]["replicas"] != 0 {
-            let scale = Writer { subresource: Some("scale"), ..*writer };
-            managers.set(Identity::update(&scale, &resource.api_version()), replicas);
+            managers.set(Identity::update(how, &resource.api_version()), replicas);
         }
     }
     put_managed(new, &managers);

@@ -25,7 +25,7 @@ impl Play {
         }
         let wanted = job["spec"]["completions"].as_u64().or(job["spec"]["parallelism"].as_u64()).unwrap_or(1);
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        let pods = controlled(state, job, "", "pods");
+        let pods = controlled(state, job, "pods");
         let phase = |wanted: &str| pods.iter().filter(|(_, pod)| pod["status"]["phase"] == wanted).count();
         let (succeeded, failed) = (phase("Succeeded"), phase("Failed"));
         let started = job["status"]["startTime"].as_str().map_or_else(now, str::to_owned);
@@ -40,7 +40,7 @@ impl Play {
             kinds.map(|kind| condition(job, kind, true, "CompletionsReached", message)).to_vec()
         } else {
             for _ in pods.len()..wanted {
-                make(state, job, "", "pods", pod_of(&job["spec"]["template"], fresh(&key.name), &[]));
+                make(state, job, "pods", pod_of(&job["spec"]["template"], fresh(&key.name), &[]));
             }
             Vec::new()
         };

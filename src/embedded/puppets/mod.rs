@@ -18,11 +18,11 @@ use tokio::time::Instant;
 
 use super::Server;
 use super::state::State;
-use super::store::{Change, Collection, Key, owners};
+use super::store::{Change, Key, owners};
 use super::write::{How, random_suffix};
 
 /// The one node.
-pub(super) const NODE: &str = "embedded";
+const NODE: &str = "embedded";
 
 /// An address out of the range that is kept for documentation (RFC 5737), so that nothing is reached by it.
 const ADDRESS: &str = "192.0.2.1";
@@ -62,14 +62,17 @@ pub(super) async fn play(server: Arc<Server>) {
 }
 
 impl Play {
-    /// What is to be looked at because of what changed behind a version; everything, if that is not known any more.
+    /// What is to be looked at because of what changed behind a version: the objects and their owners; everything, if that
+    /// is not known any more.
     fn changed(&mut self, state: &State, position: u64) -> (BTreeSet<Key>, u64) {
-        let version = state.store.version();
-        let concerned = match state.store.changes_after(position) {
-            Ok(changes) => changes.iter().flat_map(|change| concerned(state, change)).collect(),
-            Err(_) => state.store.keys().filter(|key| is_played(&key.collection)).cloned().collect(),
+        let changed = match state.store.changes_after(position) {
+            Ok(changes) => changes
+                .iter()
+                .flat_map(|change| owner_keys(state, change).into_iter().chain([change.key.clone()]))
+                .collect(),
+            Err(_) => state.store.all().map(|(key, _)| key.clone()).collect(),
         };
-        (concerned, version)
+        (changed, state.store.version())
     }
 
     fn due(&mut self) -> BTreeSet<Key> {
@@ -86,26 +89,26 @@ impl Play {
         if object["metadata"]["deletionTimestamp"].is_string() {
             return;
         }
-        match (key.collection.group.as_str(), key.collection.plural.as_str()) {
-            ("", "pods") => self.pod(state, key, &object),
-            ("apps", "replicasets") => sets::replicas(state, key, &object),
-            ("apps", "statefulsets") => sets::stateful(state, key, &object),
-            ("apps", "daemonsets") => sets::daemons(state, key, &object),
-            ("apps", "deployments") => self.rollout(state, key, &object),
-            ("batch", "jobs") => self.job(state, key, &object),
-            ("", "persistentvolumeclaims") => {
+        match key.resource.as_str() {
+            "pods" => self.pod(state, key, &object),
+            "replicasets.apps" => sets::replicas(state, key, &object),
+            "statefulsets.apps" => sets::stateful(state, key, &object),
+            "daemonsets.apps" => sets::daemons(state, key, &object),
+            "deployments.apps" => self.rollout(state, key, &object),
+            "jobs.batch" => self.job(state, key, &object),
+            "persistentvolumeclaims" => {
                 let capacity = &object["spec"]["resources"]["requests"];
                 let status =
                     json!({"phase": "Bound", "accessModes": object["spec"]["accessModes"], "capacity": capacity});
                 show(state, key, &object, status);
             }
-            ("policy", "poddisruptionbudgets") => {
+            "poddisruptionbudgets.policy" => {
                 let status = json!({"observedGeneration": object["metadata"]["generation"], "currentHealthy": 0,
                                     "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0});
                 show(state, key, &object, status);
             }
-            ("", "services") if object["spec"]["type"] == "LoadBalancer" => reach(state, key, &object),
-            ("networking.k8s.io", "ingresses") => reach(state, key, &object),
+            "services" if object["spec"]["type"] == "LoadBalancer" => reach(state, key, &object),
+            "ingresses.networking.k8s.io" => reach(state, key, &object),
             _ => {}
         }
     }
@@ -116,87 +119,63 @@ fn reach(state: &mut State, key: &Key, object: &Value) {
     show(state, key, object, json!({"loadBalancer": {"ingress": [{"ip": ADDRESS}]}}));
 }
 
-fn is_played(collection: &Collection) -> bool {
-    let plurals =
-        ["pods", "replicasets", "statefulsets", "daemonsets", "deployments", "jobs", "persistentvolumeclaims"];
-    let more = ["poddisruptionbudgets", "services", "ingresses"];
-    plurals.contains(&collection.plural.as_str()) || more.contains(&collection.plural.as_str())
-}
-
-/// The object of a change, and its owners.
-fn concerned(state: &State, change: &Change) -> Vec<Key> {
-    if !is_played(&change.key.collection) {
-        return Vec::new();
-    }
-    let uids: Vec<&str> = owners(&change.object).collect();
-    let mut keys: Vec<Key> = Vec::new();
-    if !uids.is_empty() {
-        for (group, plural) in [
-            ("apps", "replicasets"),
-            ("apps", "statefulsets"),
-            ("apps", "daemonsets"),
-            ("apps", "deployments"),
-            ("batch", "jobs"),
-        ] {
-            let names = change.object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-            let names = names.filter_map(|owner| owner["name"].as_str());
-            let candidates = names.map(|name| Collection::new(group, plural).key(&change.key.namespace, name));
-            keys.extend(candidates.filter(|key| {
-                let uid = state.store.get(key).and_then(|owner| owner["metadata"]["uid"].as_str());
-                uid.is_some_and(|uid| uids.contains(&uid))
-            }));
-        }
-    }
-    keys.push(change.key.clone());
-    keys
+/// The owners of what changed.
+fn owner_keys(state: &State, change: &Change) -> Vec<Key> {
+    let references = change.object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let keys = references.filter_map(|owner| {
+        let (version, kind) = (text(&owner["apiVersion"]), text(&owner["kind"]));
+        let resource = state.resources().find(|found| found.kind == kind && found.api_version() == version)?;
+        Some(resource.key(&change.key.namespace, owner["name"].as_str()?))
+    });
+    keys.collect()
 }
 
 /// The controllers' name in `managedFields`.
-pub(super) fn controller() -> How {
+fn controller() -> How {
     How::of_controller("kube-controller-manager")
 }
 
 /// Writes a status, if it says something new.
-pub(super) fn show(state: &mut State, key: &Key, object: &Value, status: Value) {
-    let manager = if key.collection.plural == "pods" { "kubelet" } else { "kube-controller-manager" };
-    if object["status"] == status {
-        return;
-    }
+fn show(state: &mut State, key: &Key, object: &Value, status: Value) {
     let mut shown = object.clone();
     shown["status"] = status;
-    let (group, plural) = (key.collection.group.clone(), key.collection.plural.clone());
-    state.write_status(&group, &plural, key, shown, &How::of_controller(manager));
+    tell(state, key, object, shown);
+}
+
+/// The same with what else of the object is written together with its status.
+fn tell(state: &mut State, key: &Key, object: &Value, shown: Value) {
+    if *object != shown {
+        let manager = if key.resource == "pods" { "kubelet" } else { "kube-controller-manager" };
+        state.write_status(key, shown, manager);
+    }
 }
 
 /// The objects of a kind that an object controls.
-pub(super) fn controlled(state: &State, owner: &Value, group: &str, plural: &str) -> Vec<(Key, Value)> {
-    let uid = owner["metadata"]["uid"].as_str().unwrap_or_default();
-    let keys = state.store.owned_by(uid).into_iter();
-    let keys = keys.filter(|key| key.collection.group == group && key.collection.plural == plural);
-    let found = keys.filter_map(|key| {
-        let object = state.store.get(&key)?;
-        let leaves = object["metadata"]["deletionTimestamp"].is_string();
-        (!leaves).then(|| (key, Value::clone(object)))
+fn controlled(state: &State, owner: &Value, resource: &str) -> Vec<(Key, Value)> {
+    let metadata = &owner["metadata"];
+    let uid = metadata["uid"].as_str().unwrap_or_default();
+    let found = state.store.list(resource, metadata["namespace"].as_str()).filter(|(_, object)| {
+        owners(object).any(|owner| owner == uid) && !object["metadata"]["deletionTimestamp"].is_string()
     });
-    found.collect()
+    found.map(|(key, object)| (key.clone(), Value::clone(object))).collect()
 }
 
 /// Makes an object that is controlled by another one.
-pub(super) fn make(state: &mut State, owner: &Value, group: &str, plural: &str, mut object: Value) {
-    let resource = state.known(group, plural);
+fn make(state: &mut State, owner: &Value, resource: &str, mut object: Value) {
+    let resource = state.known(resource);
     let metadata = &owner["metadata"];
     object["metadata"]["ownerReferences"] = json!([{
         "apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": metadata["name"], "uid": metadata["uid"],
         "controller": true, "blockOwnerDeletion": true,
     }]);
-    let namespace = metadata["namespace"].as_str().map(str::to_owned);
-    let made = state.create(&resource, namespace.as_deref(), object, &controller());
+    let made = state.create(&resource, metadata["namespace"].as_str(), object, &controller());
     // The namespace may be going, or the template says what no pod may: the workload stays without pods, and says so.
     drop(made.inspect_err(|refusal| tracing::debug!(?refusal, "embedded-controller-refused")));
 }
 
 /// A pod of a template.
-pub(super) fn pod_of(template: &Value, name: String, labels: &[(&str, &str)]) -> Value {
+fn pod_of(template: &Value, name: String, labels: &[(&str, &str)]) -> Value {
     let mut metadata = template["metadata"].clone();
     metadata["name"] = json!(name);
     for (key, value) in labels {
@@ -211,30 +190,30 @@ pub(super) fn pod_of(template: &Value, name: String, labels: &[(&str, &str)]) ->
 }
 
 /// A name that nobody else has.
-pub(super) fn fresh(stem: &str) -> String {
+fn fresh(stem: &str) -> String {
     format!("{stem}-{}", random_suffix())
 }
 
 /// Ten characters that tell one template from another.
-pub(super) fn template_hash(template: &Value) -> String {
+fn template_hash(template: &Value) -> String {
     let hex = crate::name::Digest::of(template.to_string().as_bytes()).hex();
     hex[..10].to_owned()
 }
 
 /// How many replicas are wanted.
-pub(super) fn wanted(object: &Value) -> usize {
+fn wanted(object: &Value) -> usize {
     object["spec"]["replicas"].as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
 }
 
 /// Counts that are zero are left out, as Go's `omitempty` does.
-pub(super) fn counts(status: &mut Value, counts: &[(&str, usize)]) {
+fn counts(status: &mut Value, counts: &[(&str, usize)]) {
     for (name, count) in counts.iter().filter(|(_, count)| *count > 0) {
         status[*name] = json!(count);
     }
 }
 
 /// The conditions of a status, in order; of one that says what it said before the times are kept.
-pub(super) fn condition(object: &Value, kind: &str, truth: bool, reason: &str, message: &str) -> Value {
+fn condition(object: &Value, kind: &str, truth: bool, reason: &str, message: &str) -> Value {
     let now = super::request::now();
     let before = object["status"]["conditions"].as_array().into_iter().flatten();
     let before = before.into_iter().find(|condition| condition["type"] == kind);
@@ -252,12 +231,12 @@ pub(super) fn condition(object: &Value, kind: &str, truth: bool, reason: &str, m
 
 /// The node, which is always ready.
 fn join(state: &mut State, how: &How) {
-    let nodes = state.known("", "nodes");
+    let nodes = state.known("nodes");
     let name = json!({"name": NODE, "labels": {"kubernetes.io/hostname": NODE}});
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": name});
-    let Ok(mut node) = state.create(&nodes, None, node, how) else { return };
-    let key = Collection::new("", "nodes").key("", NODE);
+    let Ok(node) = state.create(&nodes, None, node, how) else { return };
     let ready = condition(&node, "Ready", true, "KubeletReady", "pods are simulated");
-    node["status"] = json!({"conditions": [ready]});
-    state.write_status("", "nodes", &key, node, how);
+    let mut shown = node.clone();
+    shown["status"] = json!({"conditions": [ready]});
+    state.write_status(&nodes.key("", NODE), shown, "kubelet");
 }

@@ -10,11 +10,19 @@ use crate::embedded::store::Key;
 /// The label that says of which template a pod is.
 const REVISION: &str = "controller-revision-hash";
 
+/// How many pods there are, how many of them are ready, and how many are of the newest template.
+fn tally(state: &State, set: &Value, revision: &str) -> [usize; 3] {
+    let pods = controlled(state, set, "pods");
+    let ready = pods.iter().filter(|(_, pod)| is_ready(pod)).count();
+    let new = pods.iter().filter(|(_, pod)| pod["metadata"]["labels"][REVISION] == revision).count();
+    [pods.len(), ready, new]
+}
+
 pub(super) fn replicas(state: &mut State, key: &Key, set: &Value) {
-    let pods = controlled(state, set, "", "pods");
+    let pods = controlled(state, set, "pods");
     let wanted = wanted(set);
     for _ in pods.len()..wanted {
-        make(state, set, "", "pods", pod_of(&set["spec"]["template"], fresh(&key.name), &[]));
+        make(state, set, "pods", pod_of(&set["spec"]["template"], fresh(&key.name), &[]));
     }
     // Those that are not ready go first.
     let mut spare: Vec<&(Key, Value)> = pods.iter().collect();
@@ -22,13 +30,9 @@ pub(super) fn replicas(state: &mut State, key: &Key, set: &Value) {
     for (pod, _) in spare.into_iter().take(pods.len().saturating_sub(wanted)) {
         state.doom(pod, &controller());
     }
-    let pods = controlled(state, set, "", "pods");
-    let ready = pods.iter().filter(|(_, pod)| is_ready(pod)).count();
-    let mut status = json!({"replicas": pods.len(), "observedGeneration": set["metadata"]["generation"]});
-    counts(
-        &mut status,
-        &[("fullyLabeledReplicas", pods.len()), ("readyReplicas", ready), ("availableReplicas", ready)],
-    );
+    let [pods, ready, _] = tally(state, set, "");
+    let mut status = json!({"replicas": pods, "observedGeneration": set["metadata"]["generation"]});
+    counts(&mut status, &[("fullyLabeledReplicas", pods), ("readyReplicas", ready), ("availableReplicas", ready)]);
     show(state, key, set, status);
 }
 
@@ -37,7 +41,7 @@ pub(super) fn stateful(state: &mut State, key: &Key, set: &Value) {
     let template = &set["spec"]["template"];
     let (hash, wanted) = (template_hash(template), wanted(set));
     let revision = format!("{}-{hash}", key.name);
-    let pods = controlled(state, set, "", "pods");
+    let pods = controlled(state, set, "pods");
     let name = |number: usize| format!("{}-{number}", key.name);
     let find = |number: usize| pods.iter().find(|(pod, _)| pod.name == name(number));
     let parallel = set["spec"]["podManagementPolicy"] == "Parallel";
@@ -48,7 +52,7 @@ pub(super) fn stateful(state: &mut State, key: &Key, set: &Value) {
         }
         claim(state, key, set, number);
         let labels = [(REVISION, revision.as_str()), ("statefulset.kubernetes.io/pod-name", &name(number))];
-        make(state, set, "", "pods", pod_of(template, name(number), &labels));
+        make(state, set, "pods", pod_of(template, name(number), &labels));
         if !parallel {
             break;
         }
@@ -63,17 +67,15 @@ pub(super) fn stateful(state: &mut State, key: &Key, set: &Value) {
     if let Some((pod, _)) = old.filter(|(_, object)| rolls && (all_ready || !is_ready(object))) {
         state.doom(pod, &controller());
     }
-    let pods = controlled(state, set, "", "pods");
-    let ready = pods.iter().filter(|(_, pod)| is_ready(pod)).count();
-    let new = pods.iter().filter(|(_, pod)| is_new(pod)).count();
-    let rolled = new == wanted && pods.len() == wanted;
+    let [pods, ready, new] = tally(state, set, &revision);
+    let rolled = new == wanted && pods == wanted;
     let current = match set["status"]["currentRevision"].as_str() {
         Some(current) if !rolled => current.to_owned(),
         Some(_) | None => revision.clone(),
     };
-    let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": pods.len(),
+    let mut status = json!({"observedGeneration": set["metadata"]["generation"], "replicas": pods,
                             "collisionCount": 0, "currentRevision": current, "updateRevision": revision});
-    let at_current = if current == revision { new } else { pods.len() - new };
+    let at_current = if current == revision { new } else { pods - new };
     status["availableReplicas"] = json!(ready);
     counts(&mut status, &[("readyReplicas", ready), ("currentReplicas", at_current), ("updatedReplicas", new)]);
     show(state, key, set, status);
@@ -81,7 +83,7 @@ pub(super) fn stateful(state: &mut State, key: &Key, set: &Value) {
 
 /// Makes the claims of a numbered pod, which stay when it goes.
 fn claim(state: &mut State, key: &Key, set: &Value, number: usize) {
-    let claims = state.known("", "persistentvolumeclaims");
+    let claims = state.known("persistentvolumeclaims");
     for template in set["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten() {
         let stem = template["metadata"]["name"].as_str().unwrap_or_default();
         let name = format!("{stem}-{}-{number}", key.name);
@@ -99,18 +101,16 @@ pub(super) fn daemons(state: &mut State, key: &Key, set: &Value) {
     let hash = template_hash(template);
     let is_new = |pod: &Value| pod["metadata"]["labels"][REVISION] == hash.as_str();
     let rolls = set["spec"]["updateStrategy"]["type"] != "OnDelete";
-    let pods = controlled(state, set, "", "pods");
+    let pods = controlled(state, set, "pods");
     let (new, old): (Vec<_>, Vec<_>) = pods.iter().partition(|(_, pod)| is_new(pod) || !rolls);
     for (pod, _) in old.into_iter().chain(new.iter().copied().skip(1)) {
         state.doom(pod, &controller());
     }
     if new.is_empty() {
-        make(state, set, "", "pods", pod_of(template, fresh(&key.name), &[(REVISION, &hash)]));
+        make(state, set, "pods", pod_of(template, fresh(&key.name), &[(REVISION, &hash)]));
     }
-    let pods = controlled(state, set, "", "pods");
-    let ready = pods.iter().filter(|(_, pod)| is_ready(pod)).count();
-    let updated = pods.iter().filter(|(_, pod)| is_new(pod)).count();
-    let mut status = json!({"observedGeneration": set["metadata"]["generation"], "currentNumberScheduled": pods.len(),
+    let [pods, ready, updated] = tally(state, set, &hash);
+    let mut status = json!({"observedGeneration": set["metadata"]["generation"], "currentNumberScheduled": pods,
                             "desiredNumberScheduled": 1, "numberMisscheduled": 0, "numberReady": ready});
     let missing = 1_usize.saturating_sub(ready);
     counts(
