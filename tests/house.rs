@@ -149,6 +149,16 @@ fn unsafe_stands_in_one_function_only() {
     assert!(found.iter().all(|file| file.starts_with("src/edge/git")), "{found:?}");
 }
 
+/// Lines of code: those that are neither empty nor a comment. The generated table of kinds and types, `schema/table.txt`,
+/// and the tables of rules beside the code are no code and are left out; unit tests there are none, its tests speak HTTP.
+#[test]
+fn the_embedded_api_stays_small() {
+    let files = rust_files(Path::new("src/embedded"));
+    let lines: Vec<String> = files.iter().flat_map(|file| code_lines(file)).filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() <= 4000, "src/embedded has {} lines of code; 4000 is the wall", lines.len());
+    assert!(lines.iter().all(|line| line != "#[cfg(test)]"), "its tests are in tests/embedded and speak HTTP");
+}
+
 #[test]
 fn main_is_a_door_and_nothing_else() {
     let lines = fs::read_to_string("src/main.rs").expect("because there is a main").lines().count();

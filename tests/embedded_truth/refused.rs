@@ -52,7 +52,7 @@ pub(crate) fn comparable(status: &Value) -> Value {
         .collect();
     causes.sort();
     let message = text(status, "message");
-    let mut lines: Vec<&str> = message.lines().map(without_type).collect();
+    let mut lines: Vec<&str> = message.lines().map(without_go).collect();
     lines.sort_unstable();
     let message = if status["code"] == 422 && !causes.is_empty() { json!(null) } else { json!(lines) };
     let details = ["name", "group", "kind"].map(|key| status["details"][key].clone());
@@ -61,11 +61,12 @@ pub(crate) fn comparable(status: &Value) -> Value {
 
 /// The end of a message.
 fn last(message: &str) -> &str {
-    let line = without_type(message.lines().next().unwrap_or_default());
+    let line = without_go(message.lines().next().unwrap_or_default());
     line.rsplit("}: ").next().unwrap_or_default().rsplit("}\": ").next().unwrap_or_default()
 }
 
-/// Without the name of a Go type, which ours leaves out.
-fn without_type(line: &str) -> &str {
-    line.split_once(" of type ").filter(|(what, _)| what.contains("Go struct field")).map_or(line, |(what, _)| what)
+/// Without the names of Go types and the values in the forms of Go, which ours leaves out.
+fn without_go(line: &str) -> &str {
+    let cut = [" of type ", ", got "].into_iter().find_map(|cut| Some(line.split_once(cut)?.0));
+    cut.filter(|what| what.contains("Go struct field") || what.contains(": expected ")).unwrap_or(line)
 }

@@ -1,4 +1,4 @@
-//! Whether a value can be read as its type: what a real server says before it applies a body.
+//! Whether a value can be read as its type: what a real server says before it applies a body, but for how it shows values.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::embedded::schema::{Listing, Scalar, Type};
 /// Reads an applied value as its type.
 ///
 /// # Errors
-/// What is wrong with it, in the words of a real server.
+/// What is wrong with it.
 pub(crate) fn validate(kind: &Type, value: &Value) -> Result<(), String> {
     let mut errors = Vec::new();
     walk(kind, value, "", &mut errors);
@@ -23,16 +23,8 @@ pub(crate) fn validate(kind: &Type, value: &Value) -> Result<(), String> {
 }
 
 fn walk(kind: &Type, value: &Value, path: &str, errors: &mut Vec<String>) {
-    let mut fail = |path: &str, what: &str| {
-        errors.push(if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") });
-    };
     match (kind, value) {
         (_, Value::Null) | (Type::Untyped | Type::Deduced, _) => {}
-        (Type::Scalar(scalar), _) => {
-            if let Some(what) = not_scalar(*scalar, value) {
-                fail(path, &what);
-            }
-        }
         (Type::Struct(id, _), Value::Object(map)) => {
             for (name, inner) in map {
                 let path = format!("{path}.{name}");
@@ -43,13 +35,10 @@ fn walk(kind: &Type, value: &Value, path: &str, errors: &mut Vec<String>) {
             }
         }
         (Type::Map(element, _), Value::Object(map)) => {
-            for (name, inner) in map {
-                walk(element, inner, &format!("{path}.{name}"), errors);
-            }
+            map.iter().for_each(|(name, inner)| walk(element, inner, &format!("{path}.{name}"), errors));
         }
         (Type::List(element, listing), Value::Array(list)) => walk_list(element, listing, list, path, errors),
-        (Type::Struct(..) | Type::Map(..), _) => fail(path, &format!("expected map, got &{{{}}}", plain(value))),
-        (Type::List(..), _) => fail(path, &format!("expected list, got &{{{}}}", plain(value))),
+        (kind, value) => errors.extend(expected(kind, value).map(|what| format!("{path}: expected {what}"))),
     }
 }
 
@@ -70,51 +59,16 @@ fn walk_list(element: &Type, listing: &Listing, list: &[Value], path: &str, erro
     }
 }
 
-/// A value as a real server prints it, which is as Go does.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(plain).collect::<Vec<_>>().join(" ")),
-        Value::Object(map) => {
-            let members: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", plain(value))).collect();
-            format!("map[{}]", members.join(" "))
-        }
-        Value::Null => "<nil>".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// Why a value is not such a scalar.
-fn not_scalar(scalar: Scalar, value: &Value) -> Option<String> {
-    let shown = || match value {
-        Value::String(text) => format!("{text:?}"),
-        other => other.to_string(),
+/// What a value should be and is not.
+fn expected(kind: &Type, value: &Value) -> Option<&'static str> {
+    let Type::Scalar(scalar) = kind else {
+        return Some(if matches!(kind, Type::List(..)) { "list" } else { "map" });
     };
-    let is_wrong = match scalar {
-        Scalar::String | Scalar::Bytes | Scalar::Time => !value.is_string(),
-        Scalar::Integer | Scalar::Number => !value.is_number(),
-        Scalar::Boolean => !value.is_boolean(),
-        Scalar::Quantity | Scalar::IntOrString => value.is_object() || value.is_array(),
+    let (fits, what) = match scalar {
+        Scalar::String | Scalar::Bytes | Scalar::Time => (value.is_string(), "string"),
+        Scalar::Integer | Scalar::Number => (value.is_number(), "numeric (int or float)"),
+        Scalar::Boolean => (value.is_boolean(), "boolean"),
+        Scalar::Quantity | Scalar::IntOrString => (!value.is_object() && !value.is_array(), "any scalar"),
     };
-    let what = match scalar {
-        Scalar::String | Scalar::Bytes | Scalar::Time => {
-            format!("expected string, got &value.valueUnstructured{{Value:{}}}", shown())
-        }
-        Scalar::Integer | Scalar::Number => format!("expected numeric (int or float), got {}", go_type(value)),
-        Scalar::Boolean => format!("expected boolean, got &{{{}}}", plain(value)),
-        Scalar::Quantity | Scalar::IntOrString => format!("expected any scalar, got &{{{}}}", plain(value)),
-    };
-    is_wrong.then_some(what)
-}
-
-/// What a real server calls the type of a value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
+    (!fits).then_some(what)
 }

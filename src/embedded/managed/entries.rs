@@ -1,48 +1,39 @@
 //! The entries of `metadata.managedFields`: one for each manager, operation and subresource.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::embedded::fields::Set;
-use crate::embedded::write::How;
 
 /// Where the oldest updates go once there are too many.
 const ANCIENT: &str = "ancient-changes";
 
-/// What tells entries apart. Their order is that in which conflicts are told.
+/// What tells entries apart: all are of one version. Their order is that in which conflicts are told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Identity {
     manager: String,
-    /// Whether it updates; what it applies has one entry whatever the version.
+    /// Whether it updates, or applies.
     updates: bool,
-    version: String,
     /// Whether it writes the object itself; those of a subresource stand before it.
     is_whole: bool,
     subresource: String,
 }
 
 impl Identity {
-    fn new(manager: String, updates: bool, version: String, subresource: String) -> Identity {
-        Identity { manager, updates, version, is_whole: subresource.is_empty(), subresource }
-    }
-
-    pub(super) fn apply(how: &How) -> Identity {
-        Identity::new(how.manager.clone(), false, String::new(), how.subresource.unwrap_or_default().to_owned())
-    }
-
-    pub(super) fn update(how: &How, version: &str) -> Identity {
-        Identity { updates: true, version: version.to_owned(), ..Identity::apply(how) }
+    pub(super) fn new(manager: &str, updates: bool, subresource: Option<&str>) -> Identity {
+        let subresource = subresource.unwrap_or_default().to_owned();
+        Identity { manager: manager.to_owned(), updates, is_whole: subresource.is_empty(), subresource }
     }
 
     /// In the words of a conflict.
-    pub(super) fn display(&self) -> String {
+    pub(super) fn display(&self, version: &str) -> String {
         let mut text = format!("{:?}", self.manager);
-        if !self.subresource.is_empty() {
+        if !self.is_whole {
             text += &format!(" with subresource {:?}", self.subresource);
         }
         if self.updates {
-            text += &format!(" using {}", self.version);
+            text += &format!(" using {version}");
         }
         text
     }
@@ -60,7 +51,7 @@ pub(super) struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Managers {
     entries: BTreeMap<Identity, Entry>,
-    version: String,
+    pub(super) version: String,
 }
 
 impl Managers {
@@ -69,20 +60,18 @@ impl Managers {
     pub(super) fn read(fields: &Value, version: &str) -> Option<Managers> {
         let mut managers = Managers { entries: BTreeMap::new(), version: version.to_owned() };
         for entry in fields.as_array().into_iter().flatten() {
-            let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-            let updates = match text("operation").as_str() {
-                "Apply" => false,
-                "Update" => true,
-                _ => return None,
-            };
-            if text("apiVersion").is_empty() || text("fieldsType") != "FieldsV1" {
+            let text = |key: &str| entry[key].as_str().unwrap_or_default();
+            let updates = text("operation") == "Update";
+            if !updates && text("operation") != "Apply"
+                || text("apiVersion").is_empty()
+                || text("fieldsType") != "FieldsV1"
+            {
                 return None;
             }
             let none = json!({});
             let set = Set::parse(entry.get("fieldsV1").filter(|set| !set.is_null()).unwrap_or(&none))?;
             if text("apiVersion") == version {
-                let version = if updates { version.to_owned() } else { String::new() };
-                let identity = Identity::new(text("manager"), updates, version, text("subresource"));
+                let identity = Identity::new(text("manager"), updates, Some(text("subresource")));
                 let time = entry["time"].as_str().map(str::to_owned);
                 managers.entries.insert(identity.clone(), Entry { identity, set, time });
             }
@@ -96,20 +85,15 @@ impl Managers {
         entries.sort_by_key(|entry| {
             (entry.identity.updates, &entry.time, &entry.identity.manager, &entry.identity.subresource)
         });
-        let written = entries.into_iter().map(|entry| {
-            let operation = if entry.identity.updates { "Update" } else { "Apply" };
-            let mut object = json!({
-                "manager": entry.identity.manager,
-                "operation": operation,
-                "apiVersion": self.version,
-                "fieldsType": "FieldsV1",
-                "fieldsV1": entry.set.write(),
-            });
-            if let Some(time) = &entry.time {
+        let written = entries.into_iter().map(|Entry { identity, set, time }| {
+            let operation = if identity.updates { "Update" } else { "Apply" };
+            let mut object = json!({"manager": identity.manager, "operation": operation, "apiVersion": self.version,
+                                    "fieldsType": "FieldsV1", "fieldsV1": set.write()});
+            if let Some(time) = time {
                 object["time"] = json!(time);
             }
-            if !entry.identity.subresource.is_empty() {
-                object["subresource"] = json!(entry.identity.subresource);
+            if !identity.is_whole {
+                object["subresource"] = json!(identity.subresource);
             }
             object
         });
@@ -124,24 +108,16 @@ impl Managers {
         self.entries.values()
     }
 
-    pub(super) fn get(&self, identity: &Identity) -> Option<&Set> {
-        self.entries.get(identity).map(|entry| &entry.set)
+    /// What a manager owns.
+    pub(super) fn get(&self, identity: &Identity) -> Set {
+        self.entries.get(identity).map(|entry| entry.set.clone()).unwrap_or_default()
     }
 
     /// Sets what a manager owns; one that owns nothing has no entry.
     pub(super) fn set(&mut self, identity: Identity, set: Set) {
-        if set.is_empty() {
-            self.entries.remove(&identity);
-            return;
-        }
-        let time = self.entries.get(&identity).and_then(|entry| entry.time.clone());
-        self.entries.insert(identity.clone(), Entry { identity, set, time });
-    }
-
-    /// Takes these fields from a manager.
-    pub(super) fn strip(&mut self, identity: &Identity, fields: &Set) {
-        if let Some(set) = self.get(identity) {
-            self.set(identity.clone(), set.difference(fields));
+        let time = self.entries.remove(&identity).and_then(|entry| entry.time);
+        if !set.is_empty() {
+            self.entries.insert(identity.clone(), Entry { identity, set, time });
         }
     }
 
@@ -152,33 +128,20 @@ impl Managers {
         }
     }
 
-    /// Merges the oldest updates into one until no more than so many are left.
+    /// Merges the oldest updates into one where there are more than so many.
     pub(super) fn cap(&mut self, most: usize) {
         let mut updaters: Vec<Entry> = self.entries().filter(|entry| entry.identity.updates).cloned().collect();
         updaters.sort_by(|a, b| (&a.time, &a.identity).cmp(&(&b.time, &b.identity)));
-        let mut left = updaters.len();
-        let mut first: HashMap<String, Entry> = HashMap::new();
-        for entry in updaters {
-            if left <= most {
-                return;
-            }
-            let version = entry.identity.version.clone();
-            let Some(oldest) = first.get(&version) else {
-                first.insert(version, entry);
-                continue;
-            };
-            let bucket = Identity::new(ANCIENT.to_owned(), true, version, String::new());
-            let kept = self.get(&bucket).cloned().unwrap_or_else(|| {
-                let set = oldest.set.clone();
-                self.entries.remove(&oldest.identity);
-                set
-            });
-            self.entries.remove(&entry.identity);
-            self.set(bucket.clone(), kept.union(&entry.set));
-            if let Some(time) = &entry.time {
-                self.touch(&bucket, time);
-            }
-            left -= 1;
+        let spare = updaters.len().saturating_sub(most);
+        if spare == 0 {
+            return;
         }
+        let identity = Identity::new(ANCIENT, true, None);
+        let mut ancient = Entry { identity: identity.clone(), set: Set::default(), time: None };
+        for merged in updaters.drain(..=spare) {
+            self.entries.remove(&merged.identity);
+            ancient = Entry { set: ancient.set.union(&merged.set), time: merged.time, ..ancient };
+        }
+        self.entries.insert(identity, ancient);
     }
 }

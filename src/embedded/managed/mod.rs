@@ -9,6 +9,7 @@ mod entries;
 use serde_json::{Value, json};
 
 use self::entries::{Entry, Identity, Managers};
+use super::checks;
 use super::fields::{self, Comparison, Set};
 use super::objects;
 use super::refusal::Refusal;
@@ -79,13 +80,11 @@ pub(super) fn apply(
         return Err(Refusal::bad_request("metadata.managedFields must be nil"));
     }
     let (root, version) = (resource.root(), resource.api_version());
-    fields::validate(&root, config).map_err(|what| {
-        let [namespace, name] =
-            ["namespace", "name"].map(|field| config["metadata"][field].as_str().unwrap_or_default());
-        let Resource { group, version, kind, .. } = resource;
-        let what = format!("({namespace}/{name}; {group}/{version}, Kind={kind}): {what}");
-        Refusal::internal(format!("failed to create typed patch object {what}"))
-    })?;
+    let [namespace, name] = ["namespace", "name"].map(|field| config["metadata"][field].as_str().unwrap_or_default());
+    let kind = format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind);
+    let which = format!("({namespace}/{name}; {kind})");
+    fields::validate(&root, config)
+        .map_err(|what| Refusal::internal(format!("failed to create typed patch object {which}: {what}")))?;
     let mut stored = live.cloned().unwrap_or_else(|| objects::zero_object(resource));
     let mut managers = Managers::read(&take_managed(&mut stored), &version)
         .ok_or_else(|| Refusal::internal("failed to decode managed fields: invalid entry"))?;
@@ -93,16 +92,20 @@ pub(super) fn apply(
         let first = How { manager: BEFORE_FIRST_APPLY.to_owned(), ..how.clone() };
         track(resource, &objects::zero_object(resource), &stored, &mut managers, &first);
     }
-    let me = Identity::apply(how);
-    let last = managers.get(&me).cloned().unwrap_or_default();
+    let me = Identity::new(&how.manager, false, how.subresource);
+    let last = managers.get(&me);
     let ignored = reset(resource, how.subresource);
     let set = fields::to_set(&root, config).without(&ignored);
     managers.set(me.clone(), set);
     let merged = fields::merge(&root, Some(&stored), Some(config)).unwrap_or_default();
     let mut new = prune(resource, &merged, &managers, &last);
+    if let Some(what) = checks::undecodable(resource, &new) {
+        let what = format!("to proper version: unable to convert unstructured object to {kind}: {what}");
+        return Err(Refusal::internal(format!("failed to convert new object {which} {what}")));
+    }
     let comparison = fields::compare(&root, &stored, &new).without(&ignored);
     yield_fields(&mut managers, &comparison, Some(&me), force)?;
-    managers.strip(&me, &never_owned());
+    managers.set(me.clone(), managers.get(&me).difference(&never_owned()));
     if new != stored {
         managers.touch(&me, &how.now);
     }
@@ -132,7 +135,7 @@ fn yield_fields(
     let others: Vec<Entry> = managers.entries().filter(|entry| Some(&entry.identity) != but).cloned().collect();
     for other in others {
         let taken = other.set.intersection(&written);
-        let whose = other.identity.display();
+        let whose = other.identity.display(&managers.version);
         conflicts.extend(taken.paths().iter().map(|path| (whose.clone(), fields::display(path))));
         managers.set(other.identity, other.set.difference(&taken).difference(&changed.removed));
     }
@@ -189,9 +192,8 @@ fn track(resource: &Resource, old: &Value, new: &Value, managers: &mut Managers,
     yield_fields(managers, &changed, None, true).expect("because a forced write has no conflicts");
     let written = changed.modified.union(&changed.added).difference(&never_owned());
     if !written.is_empty() {
-        let me = Identity::update(how, &resource.api_version());
-        let mine = managers.get(&me).cloned().unwrap_or_default();
-        managers.set(me.clone(), mine.union(&written));
+        let me = Identity::new(&how.manager, true, how.subresource);
+        managers.set(me.clone(), managers.get(&me).union(&written));
         managers.touch(&me, &how.now);
     }
     managers.cap(MOST_UPDATERS);
@@ -212,7 +214,7 @@ pub(super) fn scale_update(resource: &Resource, live: &Value, new: &mut Value, h
         }
         // No replicas are none to a real server, and so nobody's.
         if new["spec"]["replicas"] != 0 {
-            managers.set(Identity::update(how, &resource.api_version()), replicas);
+            managers.set(Identity::new(&how.manager, true, how.subresource), replicas);
         }
     }
     put_managed(new, &managers);
