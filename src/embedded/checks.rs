@@ -145,23 +145,31 @@ pub(super) fn problems(resource: &Resource, live: Option<&Value>, new: &Value) -
         }
     });
     problems.extend(selector(&known.name, &new["spec"]));
-    let spec = &new["spec"];
-    let needs_ports = known.name == "core.Service" && spec["type"] != "ExternalName" && spec["clusterIP"] != "None";
-    problems.extend((needs_ports && spec["ports"].is_null()).then(|| required("spec.ports")));
-    let strategy = &spec["strategy"];
-    if known.name == "apps.Deployment" && strategy["type"] == "Recreate" && strategy["rollingUpdate"].is_object() {
-        let what = "may not be specified when strategy `type` is 'Recreate'";
-        problems.push(forbidden("spec.strategy.rollingUpdate", what));
-    }
-    if known.name == "core.Secret" {
-        problems.extend(secret(new));
-    }
+    problems.extend(special(&known.name, new));
     let Some(live) = live else { return problems };
     for line in FIXED.iter().filter(|line| line.kind == known.name) {
         problems.extend(changed(line, live, new));
     }
     problems.extend(sealed(&known.name, live, new));
     problems
+}
+
+/// What is wrong by the rules of one kind.
+fn special(kind: &str, new: &Value) -> Vec<Problem> {
+    let spec = &new["spec"];
+    match kind {
+        "core.Secret" => secret(new),
+        "core.Service" if spec["type"] != "ExternalName" && spec["clusterIP"] != "None" && spec["ports"].is_null() => {
+            vec![required("spec.ports")]
+        }
+        "apps.Deployment"
+            if spec["strategy"]["type"] == "Recreate" && spec["strategy"]["rollingUpdate"].is_object() =>
+        {
+            let what = "may not be specified when strategy `type` is 'Recreate'";
+            vec![forbidden("spec.strategy.rollingUpdate", what)]
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// The keys that a Secret of a known type must have.
@@ -175,10 +183,9 @@ fn secret(secret: &Value) -> Vec<Problem> {
         _ => &[],
     };
     let missing = |key: &&&str| secret["data"].get(**key).is_none_or(|value| value == "" && key.starts_with("ssh"));
-    let missing: Vec<&&str> = keys.iter().filter(missing).collect();
-    // One of the two is enough.
-    let fits = secret["type"] == "kubernetes.io/basic-auth" && missing.len() < 2;
-    missing.into_iter().filter(|_| !fits).map(|key| required(&format!("data[{key}]"))).collect()
+    let missing: Vec<Problem> = keys.iter().filter(missing).map(|key| required(&format!("data[{key}]"))).collect();
+    let one_is_enough = secret["type"] == "kubernetes.io/basic-auth";
+    if one_is_enough && missing.len() < 2 { Vec::new() } else { missing }
 }
 
 /// A field that changed and may not.

@@ -1,6 +1,5 @@
 //! Reads: one object, lists by pages, and in which form they are shown.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -72,7 +71,12 @@ impl State {
             Refusal::new(410, "Expired", message)
         })?;
         let limit = parameters.limit.unwrap_or(0);
-        let (page, left) = page(listed, after.as_ref(), &selector, limit);
+        let behind =
+            |key: &Key| after.as_ref().is_none_or(|(namespace, name)| (&key.namespace, &key.name) > (namespace, name));
+        let meant = listed.into_iter().filter(|(key, object)| behind(key) && selector.takes(object));
+        let mut page: Vec<(Key, Arc<Value>)> = meant.collect();
+        let left = if limit == 0 { 0 } else { page.len().saturating_sub(limit) };
+        page.truncate(page.len() - left);
         let (kind, api_version) = view.list_of(resource);
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if let (true, Some((last, _))) = (left > 0, page.last()) {
@@ -109,25 +113,6 @@ impl State {
 /// The error of a watch or a list that begins too far back.
 pub(super) fn too_old(asked: u64, expired: Expired) -> Refusal {
     Refusal::new(410, "Expired", format!("too old resource version: {asked} ({})", expired.oldest))
-}
-
-type Listed = Vec<(Key, Arc<Value>)>;
-
-/// A page, and how many objects come behind it.
-fn page(
-    listed: BTreeMap<Key, Arc<Value>>,
-    after: Option<&(String, String)>,
-    selector: &Selector,
-    limit: usize,
-) -> (Listed, usize) {
-    let behind = |key: &Key| {
-        after.is_none_or(|(namespace, name)| (key.namespace.as_str(), key.name.as_str()) > (namespace, name))
-    };
-    let meant = listed.into_iter().filter(|(key, object)| behind(key) && selector.takes(object));
-    let mut page: Listed = meant.collect();
-    let left = if limit == 0 { 0 } else { page.len().saturating_sub(limit) };
-    page.truncate(page.len() - left);
-    (page, left)
 }
 
 fn token(version: u64, last: &Key) -> String {

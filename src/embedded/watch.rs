@@ -18,7 +18,6 @@ use super::refusal::Refusal;
 use super::request::Parameters;
 use super::schema::Resource;
 use super::selector::Selector;
-use super::state::State;
 use super::store::Change;
 
 /// How often a watch that allows it is told the newest version.
@@ -62,31 +61,26 @@ pub(super) fn watch(
     }
     let newest = server.newest.subscribe();
     let state = server.state();
-    let asked = parameters.version()?;
-    let now = state.store.version();
+    let (asked, now) = (parameters.version()?, state.store.version());
     if let Some(asked) = asked.filter(|asked| *asked > now) {
         return Err(Refusal::too_large_version(asked, now));
     }
     let ends = Instant::now() + parameters.timeout_seconds.map_or(LASTS, Duration::from_secs);
-    let server = Arc::clone(server);
-    let (version, pending) = (asked.unwrap_or(now), VecDeque::new());
-    let mut watch = Watch {
-        server: Arc::clone(&server),
-        resource,
-        namespace,
-        selector,
-        view,
-        bookmarks,
-        version,
-        told: version,
-        pending,
-        newest,
-        ends,
-        over: false,
-    };
+    let version = asked.filter(|_| !initial).unwrap_or(now);
+    let (server, pending, told, over) = (Arc::clone(server), VecDeque::new(), version, false);
+    let mut watch =
+        Watch { server, resource, namespace, selector, view, bookmarks, version, told, pending, newest, ends, over };
     // Without a version a watch begins with what is there.
     if initial || asked.is_none() {
-        watch.begin(&state, initial);
+        let listed = state.store.list(&watch.resource.name(), watch.namespace.as_deref());
+        let meant = listed.filter(|(_, object)| watch.selector.takes(object));
+        let shown = meant.map(|(_, object)| json!({"type": "ADDED", "object": view.show(&watch.resource, object)}));
+        watch.pending = shown.collect();
+    }
+    if initial {
+        let mut bookmark = watch.bookmark();
+        bookmark["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        watch.pending.push_back(bookmark);
     }
     drop(state);
     let events = stream::unfold(watch, |mut watch| async move {
@@ -98,21 +92,6 @@ pub(super) fn watch(
 }
 
 impl Watch {
-    fn begin(&mut self, state: &State, initial: bool) {
-        self.version = state.store.version();
-        self.told = self.version;
-        for (_, object) in state.store.list(&self.resource.name(), self.namespace.as_deref()) {
-            if self.selector.takes(object) {
-                self.pending.push_back(json!({"type": "ADDED", "object": self.view.show(&self.resource, object)}));
-            }
-        }
-        if initial {
-            let mut bookmark = self.bookmark();
-            bookmark["object"]["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-            self.pending.push_back(bookmark);
-        }
-    }
-
     /// The next event; `None`: it is over.
     async fn next(&mut self) -> Option<Value> {
         let mut bookmark = Instant::now() + BOOKMARK;
@@ -174,8 +153,7 @@ impl Watch {
             (false, true) => "ADDED",
             (true, true) => "MODIFIED",
             (true, false) => {
-                let old = change.old.as_ref().filter(|_| !change.removed);
-                if let Some(old) = old {
+                if let Some(old) = change.old.as_ref().filter(|_| !change.removed) {
                     object = self.view.show(&self.resource, old);
                     object["metadata"]["resourceVersion"] = json!(change.version.to_string());
                 }

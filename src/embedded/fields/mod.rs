@@ -77,9 +77,9 @@ fn atom<'t>(kind: &'t Type, value: Option<&Value>) -> Atom<'t> {
 fn item_element(listing: &Listing, item: &Value) -> Result<String, String> {
     let Listing::Keyed(keys) = listing else {
         return match item {
-            Value::Object(_) => Err("associative list without keys has an element that's a map type".to_owned()),
-            Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
-            Value::Null => Err("associative list without keys has an element that's an explicit null".to_owned()),
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                Err("associative list without keys has an element that is no scalar".to_owned())
+            }
             scalar => Ok(format!("v:{scalar}")),
         };
     };
