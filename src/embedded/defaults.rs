@@ -51,17 +51,13 @@ pub(super) fn complete(resource: &Resource, object: &mut Value) {
 
 /// Fills in what a real server adds to an object that it creates, after its managed fields are known.
 ///
-/// A Job without a selector of its own gets one, and the labels, from its `metadata.uid` and name, if it has a uid.
+/// A Job without a selector of its own gets one, and the labels, from its `metadata.uid` and name.
 pub(super) fn complete_new(resource: &Resource, object: &mut Value) {
     if let Some(known) = resource.root().as_struct() {
         apply_rules(known, object, true);
     }
     let (uid, name) = (object["metadata"]["uid"].clone(), object["metadata"]["name"].clone());
-    if resource.kind == "Job"
-        && resource.group == "batch"
-        && uid.is_string()
-        && object["spec"]["manualSelector"] != true
-    {
+    if resource.name() == "jobs.batch" && object["spec"]["manualSelector"] != true {
         let labels = &mut object["spec"]["template"]["metadata"]["labels"];
         for prefix in ["", "batch.kubernetes.io/"] {
             labels[format!("{prefix}controller-uid")] = uid.clone();

@@ -234,9 +234,10 @@ async fn answer(
 
 /// A kind that is not served: one that Kubernetes has and that would only pretend here, or none at all.
 fn unserved(objects: &Objects) -> Refusal {
-    let known = schema::unserved().iter().find(|known| known.group == objects.group && known.plural == objects.plural);
-    match known {
-        Some(known) => Refusal::not_supported(&format!("`{}` ({})", known.plural, known.why)),
+    let known = schema::unserved().iter();
+    let mut known = known.filter(|[group, plural, _]| *group == objects.group && *plural == objects.plural);
+    match known.next() {
+        Some([_, plural, why]) => Refusal::not_supported(&format!("`{plural}` ({why})")),
         None => Refusal::no_such_path(),
     }
 }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::request::Parameters;
-use super::schema::{Resource, Shape};
+use super::schema::Resource;
 use super::selector::Selector;
 use super::state::State;
-use super::store::{Expired, Key};
+use super::store::Key;
 
 /// How objects are shown (Kubernetes API concepts, section Alternate representations of resources).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl View {
     fn show_item(self, resource: &Resource, object: &Value) -> Value {
         let mut shown = self.show(resource, object);
         // Items of a typed list do not repeat what the list says.
-        if let (true, Some(fields)) = (self == View::Whole && resource.shape != Shape::Opaque, shown.as_object_mut()) {
+        if let (true, Some(fields)) = (self == View::Whole && !resource.is_custom, shown.as_object_mut()) {
             fields.remove("kind");
             fields.remove("apiVersion");
         }
@@ -108,11 +108,6 @@ impl State {
             _ => Ok((newest, None)),
         }
     }
-}
-
-/// The error of a watch or a list that begins too far back.
-pub(super) fn too_old(asked: u64, expired: Expired) -> Refusal {
-    Refusal::new(410, "Expired", format!("too old resource version: {asked} ({})", expired.oldest))
 }
 
 fn token(version: u64, last: &Key) -> String {

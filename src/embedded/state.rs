@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::schema::{self, Resource, Shape};
+use super::schema::{self, Resource};
 use super::store::{Key, Store};
 use super::write::How;
 
@@ -121,7 +121,8 @@ fn defined(crd: &Value) -> Vec<Resource> {
             has_status: version["subresources"]["status"].is_object(),
             has_scale: false,
             has_generation: true,
-            shape: Shape::Opaque,
+            is_custom: true,
+            root: schema::opaque(),
         })
         .collect()
 }

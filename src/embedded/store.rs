@@ -40,13 +40,6 @@ pub(super) struct Change {
     pub(super) removed: bool,
 }
 
-/// What was asked for lies further back than what is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expired {
-    /// The oldest version that can be asked for.
-    pub(super) oldest: u64,
-}
-
 /// The objects, and their newest changes.
 pub(super) struct Store {
     version: u64,
@@ -81,13 +74,13 @@ impl Store {
         self.objects.range(first..).take_while(move |(key, _)| key.is_in(&resource, namespace.as_deref()))
     }
 
-    /// The same as it was at a version.
+    /// The same as it was at a version. The error is as of `changes_after`.
     pub(super) fn list_at(
         &self,
         resource: &str,
         namespace: Option<&str>,
         version: u64,
-    ) -> Result<BTreeMap<Key, Arc<Value>>, Expired> {
+    ) -> Result<BTreeMap<Key, Arc<Value>>, u64> {
         let newer = self.changes_after(version)?;
         let now = self.list(resource, namespace);
         let mut then: BTreeMap<Key, Arc<Value>> = now.map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
@@ -133,10 +126,10 @@ impl Store {
         self.compact(self.window);
     }
 
-    /// The changes behind a version, oldest first.
-    pub(super) fn changes_after(&self, version: u64) -> Result<Vec<Arc<Change>>, Expired> {
+    /// The changes behind a version, oldest first. The error is the oldest version that can be asked for.
+    pub(super) fn changes_after(&self, version: u64) -> Result<Vec<Arc<Change>>, u64> {
         let oldest = self.changes.front().map_or(self.version, |change| change.version - 1);
-        let skipped = version.checked_sub(oldest).ok_or(Expired { oldest })?;
+        let skipped = version.checked_sub(oldest).ok_or(oldest)?;
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         Ok(self.changes.iter().skip(skipped).cloned().collect())
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Server;
-use super::read::{View, too_old};
+use super::read::View;
 use super::refusal::Refusal;
 use super::request::Parameters;
 use super::schema::Resource;
@@ -132,9 +132,10 @@ impl Watch {
                 let events: Vec<Value> = changes.iter().filter_map(|change| self.event(change)).collect();
                 self.pending.extend(events);
             }
-            Err(expired) => {
+            Err(oldest) => {
                 self.over = true;
-                let status = too_old(self.version, expired).status();
+                let message = format!("too old resource version: {} ({oldest})", self.version);
+                let status = Refusal::new(410, "Expired", message).status();
                 self.pending.push_back(json!({"type": "ERROR", "object": status}));
             }
         }

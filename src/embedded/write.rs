@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::refusal::Refusal;
 use super::request::now;
-use super::schema::{Resource, Shape};
+use super::schema::Resource;
 use super::state::State;
 use super::store::Key;
 use super::{checks, defaults, managed};
@@ -252,7 +252,7 @@ fn same_object(resource: &Resource, key: &Key, live: &Value, metadata: &Value) -
         return Err(Refusal::precondition(key, "UID", uid, &live["uid"]));
     }
     match said(metadata, "resourceVersion") {
-        None if resource.shape == Shape::Opaque || VERSIONED.contains(&resource.kind.as_str()) => {
+        None if resource.is_custom || VERSIONED.contains(&resource.kind.as_str()) => {
             let problem = checks::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
             Err(Refusal::invalid(&resource.plural, key, vec![problem]))
         }

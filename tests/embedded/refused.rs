@@ -26,6 +26,8 @@ fn not_supported(plane: &'static ControlPlane) {
         ("DELETE", configs(&namespace), "deleting a whole collection"),
         ("GET", format!("{pods}?fieldSelector=spec.nodeName%3Done"), "spec.nodeName"),
         ("GET", "/openapi/v3".to_owned(), "OpenAPI"),
+        ("GET", "/apis/apps".to_owned(), "discovery that is not aggregated"),
+        ("GET", "/api/v1".to_owned(), "discovery that is not aggregated"),
         ("DELETE", format!("{}/web?propagationPolicy=Foreground", deployments(&namespace)), "Foreground"),
     ];
     for (method, path, feature) in table {
@@ -40,14 +42,22 @@ fn pretending(plane: &'static ControlPlane) {
     let webhooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations".to_owned();
     let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews".to_owned();
     let quotas = format!("/api/v1/namespaces/{namespace}/resourcequotas");
-    for path in [webhooks, reviews, quotas] {
+    let features = [
+        (webhooks, "`validatingwebhookconfigurations` (admission webhooks and policies)"),
+        (reviews, "`subjectaccessreviews` (authorization)"),
+        (quotas, "`resourcequotas` (resource quotas)"),
+    ];
+    for (path, feature) in features {
         let status = refusal(plane, "POST", &path, Some(&json!({"metadata": {"name": "x"}})));
         assert_eq!(status.code, 501, "{path}: {status:?}");
+        assert_eq!(status.message, format!("not supported by the embedded Kubernetes API: {feature}"));
     }
 }
 
 fn nowhere(plane: &'static ControlPlane) {
-    for path in ["/apis/nowhere.example/v1/things", "/apis/apps/v1beta1/deployments", "/nothing"] {
+    for path in
+        ["/apis/nowhere.example/v1/things", "/apis/nowhere.example", "/apis/apps/v1beta1/deployments", "/nothing"]
+    {
         assert_eq!(refusal(plane, "GET", path, None).code, 404, "{path}");
     }
 }

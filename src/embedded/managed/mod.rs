@@ -13,7 +13,7 @@ use super::checks;
 use super::fields::{self, Comparison, Set};
 use super::objects;
 use super::refusal::Refusal;
-use super::schema::{Resource, Shape};
+use super::schema::Resource;
 use super::write::How;
 
 /// How many managers may have updated an object before the oldest are counted as one.
@@ -43,11 +43,11 @@ fn never_owned() -> Set {
 /// Fields that a write to this subresource does not change, and so does not own.
 fn reset(resource: &Resource, subresource: Option<&str>) -> Set {
     let only_spec = Set::of(&["spec"]);
-    match (subresource, resource.kind.as_str(), resource.shape) {
+    match (subresource, resource.kind.as_str(), resource.is_custom) {
         (None, "IPAddress" | "CSINode", _) => Set::default(),
         (None, ..) if resource.has_status => Set::of(&["status"]),
         (None, ..) => Set::default(),
-        (Some("status"), _, Shape::Opaque) => Set::of(&["metadata", "spec"]),
+        (Some("status"), _, true) => Set::of(&["metadata", "spec"]),
         (Some("status"), "Deployment", _) => only_spec.union(&Set::of(&["metadata.labels"])),
         (Some("status"), "Pod", _) => {
             only_spec.union(&Set::of(&["metadata.deletionTimestamp", "metadata.ownerReferences"]))

@@ -25,27 +25,16 @@ pub(crate) struct Resource {
     pub(crate) has_status: bool,
     pub(crate) has_scale: bool,
     pub(crate) has_generation: bool,
-    pub(crate) shape: Shape,
+    /// Whether a CustomResourceDefinition made it. Its objects are opaque then: `metadata` has its fields, everything else is
+    /// deduced from the value, maps granular and lists atomic.
+    pub(crate) is_custom: bool,
+    /// The type of a whole object.
+    pub(crate) root: TypeId,
 }
 
-/// How the objects of a kind are built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// As the table says.
-    Known(TypeId),
-    /// As a CustomResourceDefinition that keeps unknown fields at its root: `metadata` has its fields, everything else
-    /// is deduced from the value, maps granular and lists atomic.
-    Opaque,
-}
-
-/// A kind that is not served, since storing its objects would only pretend.
-#[derive(Debug)]
-pub(crate) struct Unserved {
-    pub(crate) group: String,
-    pub(crate) plural: String,
-    /// The feature that is not there, to be named in the answer.
-    pub(crate) why: String,
-}
+/// A kind that is not served, since storing its objects would only pretend: its group and plural name, and the feature
+/// that is not there, to be named in the answer.
+pub(crate) type Unserved = [String; 3];
 
 /// The place of a struct in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +125,11 @@ pub(crate) fn built_in() -> &'static [Resource] {
     &TABLE.resources
 }
 
+/// The type of opaque objects.
+pub(crate) fn opaque() -> TypeId {
+    TABLE.opaque
+}
+
 /// Every built-in kind that is not served, and why.
 pub(crate) fn unserved() -> &'static [Unserved] {
     &TABLE.unserved
@@ -159,10 +153,7 @@ impl Resource {
 
     /// The type of a whole object.
     pub(crate) fn root(&self) -> Type {
-        match self.shape {
-            Shape::Known(id) => Type::Struct(id, false),
-            Shape::Opaque => Type::Struct(TABLE.opaque, false),
-        }
+        Type::Struct(self.root, false)
     }
 }
 

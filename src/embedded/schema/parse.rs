@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::{Field, Listing, Resource, Scalar, Shape, Struct, Table, Type, TypeId, Unserved, Unset};
+use super::{Field, Listing, Resource, Scalar, Struct, Table, Type, TypeId, Unset};
 
 /// Reads the table that this program was built with.
 ///
@@ -23,7 +23,7 @@ pub(super) fn table(text: &str) -> Table {
             resources.push(resource(rest, &ids));
         } else if let Some(rest) = line.strip_prefix("unserved ") {
             let [group, plural, why] = parts(rest);
-            unserved.push(Unserved { group: group_name(group), plural: plural.to_owned(), why: why.to_owned() });
+            unserved.push([group_name(group), plural.to_owned(), why.to_owned()]);
         } else if let Some(rest) = line.strip_prefix("type ") {
             let name = rest.trim_end_matches(" ~");
             let atomic = name.len() < rest.len();
@@ -49,7 +49,7 @@ fn group_name(word: &str) -> String {
 }
 
 fn resource(line: &str, ids: &HashMap<&str, TypeId>) -> Resource {
-    let [group, version, kind, plural, singular, short, categories, flags, shape] = parts(line);
+    let [group, version, kind, plural, singular, short, categories, flags, root] = parts(line);
     let list = |words: &str| words.split(',').filter(|word| *word != "-").map(str::to_owned).collect();
     Resource {
         group: group_name(group),
@@ -63,7 +63,8 @@ fn resource(line: &str, ids: &HashMap<&str, TypeId>) -> Resource {
         has_status: flags.contains('s'),
         has_scale: flags.contains('c'),
         has_generation: flags.contains('g'),
-        shape: Shape::Known(ids[shape]),
+        is_custom: false,
+        root: ids[root],
     }
 }
 
