@@ -16,9 +16,10 @@
 //! compared: uids, versions, times, addresses.
 //!
 //! Known to differ: scaling to the number that is there, while a manager that updated owns it, changes nothing here and
-//! writes the manager down twice there; scalars in the messages of 422 and the types of 400 and of unreadable applies are
-//! not shown as Go does; amounts are not rounded up to thousandths; what a merge leaves of two fields that exclude each
-//! other is refused there only; the Events of the two groups are apart.
+//! writes the manager down twice there. The messages of 422 show values, such as a roleRef or the template of a Job, as JSON,
+//! not as Go does; those of 400 and of applies that cannot be read leave the types of Go out. Objects of CRDs are not checked
+//! against their structural schemas. Amounts are not rounded up to thousandths. What a merge leaves of two fields that
+//! exclude each other (two kinds of probe in one) is refused there only. The Events of the two groups are apart.
 //!
 //! What it does not do is answered with 501 and its name: strategic merge patches, logs, exec, admission webhooks,
 //! authorization reviews, quotas, and more. Everything is in memory and ends with it.
