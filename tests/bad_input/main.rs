@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     control_plane::needs(&["ssh-keygen"]);
-    control_plane::at_once(4);
+    control_plane::at_once(6);
     control_plane::run_anywhere(vec![
         ("rows_16_18_19_20_who_signed_is_judged", history::who_signed),
         ("rows_34_to_43_bad_yaml_is_refused_at_its_place", manifests::bad_yaml),

@@ -353,6 +353,11 @@ impl ControlPlane {
     }
 }
 
+/// How many of a long row of cases are tried: all of them with `LOCKMASTER_THOROUGH`, as CI does, else so many.
+pub(crate) fn cases(all: usize, quick: usize) -> usize {
+    if std::env::var_os("LOCKMASTER_THOROUGH").is_some() { all } else { quick }
+}
+
 /// Asks again until there is an answer; fails the test after a minute.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

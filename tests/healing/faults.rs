@@ -94,7 +94,7 @@ const PAUSE: Duration = Duration::from_millis(220);
 pub(crate) fn a_soak(plane: &'static ControlPlane) {
     let (stage, random) = (crowd(plane, "soak", 300), &mut Random::new(5));
     let agent = Agent::standing(&stage);
-    let (start, time) = (Instant::now(), seconds("LOCKMASTER_SOAK", 20));
+    let (start, time) = (Instant::now(), seconds("LOCKMASTER_SOAK", if plane.api().is_some() { 10 } else { 20 }));
     let (mut early, mut next) = (None, 0);
     lasts(&stage, time, || {
         // Each object in turn, each seldom enough: one that is changed again and again is a fight, left alone for minutes.

@@ -24,6 +24,7 @@ use control_plane::{Test, run_split};
 fn main() -> ExitCode {
     let anywhere: Vec<Test> = vec![
         // The longest first.
+        ("every_kind_of_edit_is_healed_and_named", healed::every_kind_of_edit),
         ("a_soak_under_random_edits_keeps_its_memory", faults::a_soak),
         ("a_thousand_edits_in_a_burst_end_converged_and_silent", faults::a_burst),
         ("a_fight_is_told_and_left_alone", modes::fight),
@@ -41,12 +42,11 @@ fn main() -> ExitCode {
         ("questions_put_no_heal_off", served::asked_all_the_time),
         ("documents_are_served_without_a_request_to_the_server", served::documents),
     ];
-    // What needs a schema for custom objects, controllers of a real cluster, and a server that can be killed.
+    // A server that can be killed, and a schema for custom objects.
     let real: Vec<Test> = vec![
         ("an_outage_of_the_server_ends_converged_and_silent", faults::an_outage),
         ("a_definition_that_is_deleted_comes_back_with_its_objects", away::a_definition),
-        ("every_kind_of_edit_is_healed_and_named", healed::every_kind_of_edit),
     ];
-    control_plane::at_once(6);
+    control_plane::at_once(8);
     run_split(anywhere, real, &[])
 }
