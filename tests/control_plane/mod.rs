@@ -131,7 +131,7 @@ pub(crate) fn binaries() -> Option<PathBuf> {
 }
 
 /// Whether tests that run anywhere are to run on a real server.
-fn on_real() -> bool {
+pub(crate) fn on_real() -> bool {
     recorder::is_asked_for() || std::env::var("LOCKMASTER_TEST_CLUSTER").is_ok_and(|cluster| cluster == "real")
 }
 

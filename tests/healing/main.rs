@@ -47,6 +47,6 @@ fn main() -> ExitCode {
         ("an_outage_of_the_server_ends_converged_and_silent", faults::an_outage),
         ("a_definition_that_is_deleted_comes_back_with_its_objects", away::a_definition),
     ];
-    control_plane::at_once(8);
+    control_plane::at_once(if control_plane::on_real() { 4 } else { 8 });
     run_split(anywhere, real, &[])
 }
