@@ -98,5 +98,10 @@ fn a_cluster_named_besides_is_refused() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{told}");
         assert!(told.contains("`--embedded`") && told.contains(flag[0]), "{told}");
+        let demo = Command::new(env!("CARGO_BIN_EXE_lockmaster")).arg("demo").args(flag).output();
+        let demo = demo.expect("because the program was built");
+        let told = String::from_utf8_lossy(&demo.stderr).into_owned();
+        assert_eq!((demo.status.code(), demo.stdout.len()), (Some(2), 0), "{told}");
+        assert!(told.contains("`demo`") && told.contains(flag[0]), "{told}");
     }
 }

@@ -67,15 +67,15 @@ pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
     Ok(())
 }
 
-/// Whether flags that only one of the two can mean were given together.
+/// Refuses flags that name a cluster, where `what` brings its own.
 ///
 /// # Errors
 /// `usage`.
-pub(super) fn check(global: &Global) -> Result<(), Reason> {
+pub(super) fn check(global: &Global, what: &str) -> Result<(), Reason> {
     let named = [("--kubeconfig", global.kubeconfig.is_some()), ("--context", global.context.is_some())];
     match named.iter().find(|(_, given)| *given) {
         Some((flag, _)) => {
-            let text = format!("`--embedded` is a cluster of its own: it cannot be used with `{flag}`");
+            let text = format!("`{what}` brings a cluster of its own: it cannot be used with `{flag}`");
             Err(Reason::new(Code::Usage, text))
         }
         None => Ok(()),

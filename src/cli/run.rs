@@ -74,7 +74,7 @@ pub(super) async fn until(
 ) -> Result<Ended, Failure> {
     let _locked = lock(global)?;
     if arguments.embedded {
-        embedded::check(global)?;
+        embedded::check(global, "--embedded")?;
     }
     let own = match arguments.embedded {
         true => Some(embedded::Own::start(global, arguments).await?),

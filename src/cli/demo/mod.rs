@@ -20,7 +20,7 @@ use super::output::Console;
 use super::run as agent_run;
 use super::serving::Addresses;
 use super::site::{self, Need};
-use super::{pipeline, verb};
+use super::{embedded, pipeline, verb};
 use crate::name::{Code, Reason};
 use ground::Ground;
 use narrator::Narrator;
@@ -67,6 +67,7 @@ pub(super) fn run(arguments: &arguments::Demo, global: &Global, console: &Consol
         )
         .with_hint("use -o json: one document a line"));
     }
+    embedded::check(global, "demo")?;
     let kept = arguments.keep.as_deref().map(empty).transpose()?;
     verb::on_runtime(global, LogLevel::Error, async {
         let narrator = Narrator::new(console, arguments.step);
