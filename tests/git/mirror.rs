@@ -236,6 +236,18 @@ fn what_a_killed_fetch_left_behind_is_removed() {
 }
 
 #[test]
+fn the_lock_of_a_killed_process_on_a_reference_keeps_nobody_from_fetching() {
+    let scene = Scene::new();
+    let tip = scene.commit("a", "1");
+    drop(scene.mirror());
+    let seen = scene.mirror_folder().join("refs/lockmaster/seen");
+    fs::create_dir_all(&seen).expect("because the test may write");
+    fs::write(seen.join(format!("{tip}.lock")), "").expect("because the test may write");
+    fs::write(scene.mirror_folder().join("packed-refs.lock"), "").expect("because the test may write");
+    scene.mirror().fetch(&[(main_branch(), tip)]).expect("because the lock is nobody's");
+}
+
+#[test]
 fn an_accepted_head_stays_when_the_remote_loses_it() {
     let scene = Scene::new();
     scene.commit("a", "1");

@@ -352,14 +352,27 @@ impl Mirror {
     fn tidy(&self) -> Result<(), GitError> {
         let wrong = |error: std::io::Error| GitError::folder(&self.folder, error);
         fs::write(self.folder.join("config"), CONFIGURATION).map_err(wrong)?;
-        for name in ["shallow", "info/grafts", "objects/info/alternates"] {
-            match fs::remove_file(self.folder.join(name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
-                Ok(()) | Err(_) => {}
-            }
+        for name in ["shallow", "info/grafts", "objects/info/alternates", "packed-refs.lock"] {
+            gone(&self.folder.join(name))?;
         }
+        self.unlock_references(&self.folder.join("refs"))?;
         let packs = self.packs()?;
         self.drop_packs_but(&packs)
+    }
+
+    /// Removes the lock files that a killed process left beside references. One that lives holds such a lock for the
+    /// time of one rename, and what it fails to write by this is written at its next look.
+    fn unlock_references(&self, folder: &Path) -> Result<(), GitError> {
+        let wrong = |error: std::io::Error| GitError::folder(folder, error);
+        for entry in fs::read_dir(folder).map_err(wrong)? {
+            let entry = entry.map_err(wrong)?;
+            if entry.file_type().map_err(wrong)?.is_dir() {
+                self.unlock_references(&entry.path())?;
+            } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
+                gone(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// The names of all finished packs and their indexes.
@@ -387,6 +400,14 @@ impl Mirror {
 
     fn pack_folder(&self) -> PathBuf {
         self.folder.join("objects/pack")
+    }
+}
+
+/// Removes a file, if it is there.
+fn gone(file: &Path) -> Result<(), GitError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitError::folder(file, error)),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
