@@ -80,7 +80,8 @@ impl Fault {
         Reason::new(self.code(), message).at_commit(commit.clone())
     }
 
-    fn detail(&self) -> String {
+    /// What was found, without what it is found of.
+    pub(super) fn detail(&self) -> String {
         match self {
             Fault::Corrupt(what)
             | Fault::Malformed(what)

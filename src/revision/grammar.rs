@@ -5,6 +5,7 @@
 
 mod headers;
 mod person;
+mod tag;
 
 use std::ops::Range;
 
@@ -12,6 +13,7 @@ use super::text::readable;
 use crate::name::{CommitId, ObjectId};
 use headers::Header;
 pub(super) use person::Person;
+pub(super) use tag::Tag;
 
 /// Parents of one commit. Git itself writes octopus merges of a handful; each parent costs a step of every walk.
 pub(super) const PARENT_LIMIT: usize = 64;

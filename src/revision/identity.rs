@@ -1,30 +1,36 @@
-//! The id of a commit, computed again from its bytes.
+//! The id of an object, computed again from its bytes.
 
 use sha1_checked::{CollisionResult, Sha1};
 
 use super::RawCommit;
 use super::fault::Fault;
-use crate::name::Digest;
+use crate::name::{Digest, ObjectId};
 
-/// Checks that the bytes are what the id names. SHA-1 is computed with collision detection.
+/// Checks that the bytes are the commit that the id names.
 pub(super) fn check(raw: &RawCommit) -> Result<(), Fault> {
-    let collision = || Fault::Corrupt("its bytes are made for a SHA-1 collision".to_owned());
-    let found = match raw.id.as_str().len() {
-        64 => Digest::of(&object(&raw.bytes)).hex(),
-        _ => sha1(&raw.bytes).ok_or_else(collision)?,
+    check_object("commit", &raw.id.0, &raw.bytes).map_err(Fault::Corrupt)
+}
+
+/// Checks that the bytes are the object of this kind that the id names; else says what they are. SHA-1 is computed with
+/// collision detection.
+pub(super) fn check_object(kind: &str, id: &ObjectId, bytes: &[u8]) -> Result<(), String> {
+    let object = object(kind, bytes);
+    let found = match id.as_str().len() {
+        64 => Digest::of(&object).hex(),
+        _ => sha1(&object).ok_or("its bytes are made for a SHA-1 collision")?,
     };
-    if found == raw.id.as_str() { Ok(()) } else { Err(Fault::Corrupt(format!("its bytes have the id {found}"))) }
+    if found == id.as_str() { Ok(()) } else { Err(format!("its bytes have the id {found}")) }
 }
 
 /// The object as Git hashes it: with type and size before the bytes.
-fn object(bytes: &[u8]) -> Vec<u8> {
-    let mut object = format!("commit {}\0", bytes.len()).into_bytes();
+fn object(kind: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut object = format!("{kind} {}\0", bytes.len()).into_bytes();
     object.extend_from_slice(bytes);
     object
 }
 
-fn sha1(bytes: &[u8]) -> Option<String> {
-    match Sha1::try_digest(object(bytes)) {
+fn sha1(object: &[u8]) -> Option<String> {
+    match Sha1::try_digest(object) {
         CollisionResult::Ok(hash) => Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()),
         CollisionResult::Mitigated(_) | CollisionResult::Collision(_) => None,
     }

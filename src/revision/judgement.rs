@@ -7,7 +7,7 @@ use super::grammar::{Armor, Commit};
 use super::history::{self, Candidate};
 use super::{Carriers, FirstSeen, JudgedCommit, Judgement, MergeFacts, RawCommit, Trust, Verified, merge};
 use crate::name::{Digest, Fingerprint, Principal};
-use crate::signature::{GIT_NAMESPACE, Standing, verify_ssh};
+use crate::signature::{GIT_NAMESPACE, Signers, Standing, verify_ssh};
 
 /// Whom commits are judged by, and when they were seen.
 struct Bench<'a> {
@@ -125,36 +125,52 @@ impl Bench<'_> {
         (judged, fault)
     }
 
-    /// Whose key it is, and why it does not count here. Its window is judged at first seen, never at the time that the
-    /// commit says, which its signer wrote.
+    /// Whose key it is, and why it does not count here.
     fn standing(&self, key: &Fingerprint, payload_hash: Digest) -> (Option<Principal>, Option<Fault>) {
         let first_seen = self.first_seen.get(&payload_hash).copied().unwrap_or(self.now);
-        match self.trust.signers.standing(key, GIT_NAMESPACE, first_seen) {
-            Standing::Valid(principal) => {
+        match holder(&self.trust.signers, key, first_seen) {
+            Ok(principal) => {
                 let writes = self.trust.writers.as_ref().is_none_or(|writers| writers.contains(&principal));
                 let fault = (!writes).then(|| Fault::Unauthorised(principal.clone()));
                 (Some(principal), fault)
             }
-            Standing::OutsideWindow { principal, valid_after: after, valid_before: before } => {
-                (Some(principal.clone()), Some(Fault::OutsideWindow { principal, after, before, first_seen }))
-            }
-            Standing::OtherNamespace(principal) => (Some(principal.clone()), Some(Fault::OtherNamespace(principal))),
-            Standing::Unknown => (None, Some(Fault::UnknownSigner(key.clone()))),
+            Err((principal, fault)) => (principal, Some(fault)),
         }
     }
 }
 
+/// Whose key it is; else why that does not count, with its holder if it has one. Its window is judged at first seen, never
+/// at the time that the commit or tag says, which its signer wrote.
+pub(super) fn holder(
+    signers: &Signers,
+    key: &Fingerprint,
+    first_seen: Timestamp,
+) -> Result<Principal, (Option<Principal>, Fault)> {
+    match signers.standing(key, GIT_NAMESPACE, first_seen) {
+        Standing::Valid(principal) => Ok(principal),
+        Standing::OutsideWindow { principal, valid_after: after, valid_before: before } => {
+            Err((Some(principal.clone()), Fault::OutsideWindow { principal, after, before, first_seen }))
+        }
+        Standing::OtherNamespace(principal) => Err((Some(principal.clone()), Fault::OtherNamespace(principal))),
+        Standing::Unknown => Err((None, Fault::UnknownSigner(key.clone()))),
+    }
+}
+
 fn signing_key(commit: &Commit, payload: &[u8]) -> Result<Fingerprint, Fault> {
-    match &commit.signature {
-        None => Err(Fault::Unsigned),
-        Some(Armor::Ssh(armor)) => {
+    commit.signature.as_ref().map_or(Err(Fault::Unsigned), |armor| key(armor, payload))
+}
+
+/// The key that made a signature over this payload.
+pub(super) fn key(armor: &Armor, payload: &[u8]) -> Result<Fingerprint, Fault> {
+    match armor {
+        Armor::Ssh(armor) => {
             verify_ssh(armor, GIT_NAMESPACE, payload).map_err(|problem| Fault::BadSignature(problem.to_string()))
         }
-        Some(Armor::OpenPgp) => Err(Fault::UnknownKind("OpenPGP signatures")),
-        Some(Armor::X509) => Err(Fault::UnknownKind("X.509 signatures")),
-        Some(Armor::Other(line)) => {
+        Armor::OpenPgp => Err(Fault::UnknownKind("OpenPGP signatures")),
+        Armor::X509 => Err(Fault::UnknownKind("X.509 signatures")),
+        Armor::Other(line) => {
             Err(Fault::BadSignature(format!("its signature begins with `{line}`, which is no armor")))
         }
-        Some(Armor::Ambiguous(what)) => Err(Fault::Ambiguous(what.clone())),
+        Armor::Ambiguous(what) => Err(Fault::Ambiguous(what.clone())),
     }
 }

@@ -1,6 +1,7 @@
 //! Is this commit authorised, and does it move forward?
 //!
-//! In: raw commits that an edge read ([`Fetched`]), and whom to trust. Out: [`Verified`], or every reason against it.
+//! In: raw commits that an edge read ([`Fetched`]), and whom to trust. Out: [`Verified`], or every reason against it. What
+//! people say of environments by signed tags is read in [`statement`].
 
 mod fault;
 mod grammar;
@@ -8,6 +9,7 @@ mod history;
 mod identity;
 mod judgement;
 mod merge;
+pub mod statement;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};

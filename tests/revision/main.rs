@@ -1,4 +1,4 @@
-//! Commits made by real `git` and `ssh-keygen`, judged. Numbers of tests are those of the catalogue of hostile inputs.
+//! Commits and tags made by real `git` and `ssh-keygen`, judged. Numbers of tests are those of the catalogue of hostile inputs.
 
 mod carriers;
 mod carriers_random;
@@ -9,6 +9,7 @@ mod keys;
 mod plain;
 mod repository;
 mod snapshot;
+mod statements;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,16 @@ fn main() -> ExitCode {
         keys::signers_agree_with_ssh_keygen,
         keys::the_agents_key_is_one_that_ssh_keygen_reads_and_believes,
         keys::only_an_open_ed25519_key_can_be_the_agents,
+        statements::a_tag_of_real_git_says_what_its_signer_wrote,
+        statements::row_27_a_signed_tag_counts_under_the_name_it_was_made_with_only,
+        statements::a_tag_that_is_no_signed_statement_is_refused_by_what_it_is,
+        statements::hostile_variants_of_a_good_tag_are_refused,
+        statements::no_flipped_byte_of_a_signed_tag_is_read_as_another_statement,
+        statements::whose_key_signed_is_judged_at_first_seen,
+        statements::another_id_over_the_same_signed_text_has_the_same_payload_hash,
+        statements::a_tag_over_the_limit_is_not_read,
+        statements::row_23_a_signature_for_another_purpose_signs_no_tag,
+        statements::a_sha256_repository_has_statements_as_well,
     ];
     plain::run(&["ssh-keygen", "gpg"], tests, Vec::new())
 }
