@@ -4,6 +4,7 @@
 //! gate, so that `explain` and the deployment log can show all of them and not only the first that said no.
 
 mod adoption;
+pub mod calendar;
 mod signatures;
 
 use crate::deploylog::GateVerdict;
