@@ -11,6 +11,8 @@ mod local;
 mod mirror;
 #[path = "git/notify.rs"]
 mod notify;
+#[path = "git/tags.rs"]
+mod tags;
 #[path = "git/tree.rs"]
 mod tree;
 #[path = "git/working_tree.rs"]

@@ -39,6 +39,30 @@ pub(crate) fn fetches_over_http() {
     assert_eq!(server.requests().len(), asked, "what is there is not asked for");
 }
 
+pub(crate) fn tags_are_fetched_over_http_without_what_they_are_on() {
+    let scene = Scene::new();
+    let first = scene.commit("a", "1");
+    let server = Server::start(&scene, polite());
+    let mirror = scene.mirror_of(remote(&server.url()));
+    mirror.fetch(&[(main_branch(), first)]).expect("because it is there");
+    let packs = scene.packs();
+    scene.commit("a", "2");
+    let tip = scene.commit("a", "3");
+    for name in ["approve/shop/prod/lena", "freeze/shop/prod/omar"] {
+        scene.git(&["tag", "--annotate", "--message", "fine", name]);
+    }
+    let mut wanted: Vec<_> = mirror.ls_remote().expect("because the server answers").into_iter().collect();
+    wanted.retain(|(name, _)| name.as_str().starts_with("refs/tags/"));
+    let tags = mirror.tags(&wanted).expect("because the server answers");
+    assert_eq!(tags.iter().map(|raw| (raw.name.clone(), raw.id.clone())).collect::<Vec<_>>(), wanted);
+    assert_eq!(scene.packs(), packs, "what came with the tags is not kept");
+    let asked = server.requests().len();
+    assert_eq!(mirror.tags(&wanted).expect("because they are there"), tags);
+    assert_eq!(server.requests().len(), asked, "what is there is not asked for");
+    mirror.fetch(&[(main_branch(), tip.clone())]).expect("because tags are in nobody's way");
+    assert_eq!(mirror.tree(&tip).expect("because it was fetched").len(), 1);
+}
+
 pub(crate) fn row_01_a_missing_repository_is_a_failed_fetch() {
     let scene = Scene::new();
     let server = Server::start(&scene, polite());

@@ -15,6 +15,7 @@ use super::connect::Door;
 use super::error::GitError;
 use super::graph::Graph;
 use super::place::{Place, Remote};
+use super::tags::Passed;
 use super::{commit_id, object_id};
 
 /// Says that a folder is ours to throw away.
@@ -48,6 +49,8 @@ pub struct Limits {
     pub tree_entries: u64,
     /// Bytes that comparing the new merges of one judgement with their sides may read.
     pub merge_bytes: u64,
+    /// Tags that may be statements about one environment.
+    pub statements: u64,
 }
 
 impl Default for Limits {
@@ -59,6 +62,7 @@ impl Default for Limits {
             file_bytes: 8 << 20,
             tree_entries: 1_000_000,
             merge_bytes: 1 << 30,
+            statements: 1_000,
         }
     }
 }
@@ -77,10 +81,12 @@ pub struct Progress {
 /// A bare repository that holds what was fetched from one remote. Its folder is a cache.
 #[derive(Debug)]
 pub struct Mirror {
-    folder: PathBuf,
-    remote: Remote,
+    pub(super) folder: PathBuf,
+    pub(super) remote: Remote,
     pub(super) limits: Limits,
-    fetching: Mutex<()>,
+    pub(super) fetching: Mutex<()>,
+    /// What tags led to and is not kept.
+    pub(super) passed: Mutex<BTreeMap<ObjectId, Passed>>,
 }
 
 impl Mirror {
@@ -90,7 +96,13 @@ impl Mirror {
     /// [`GitError::InvalidUrl`]; [`GitError::Folder`] if the folder cannot be written or holds something else.
     pub fn open(folder: &Path, remote: Remote) -> Result<Mirror, GitError> {
         remote.place()?;
-        let mirror = Mirror { folder: folder.to_owned(), remote, limits: Limits::default(), fetching: Mutex::new(()) };
+        let mirror = Mirror {
+            folder: folder.to_owned(),
+            remote,
+            limits: Limits::default(),
+            fetching: Mutex::new(()),
+            passed: Mutex::default(),
+        };
         let _alone = mirror.alone()?;
         if !mirror.is_sound() {
             mirror.make()?;
@@ -191,7 +203,7 @@ impl Mirror {
 
     /// Waits until no other process fetches, tidies or makes the mirror again: each would take the other's half-written
     /// packs for damage. It ends with the value.
-    fn alone(&self) -> Result<fs::File, GitError> {
+    pub(super) fn alone(&self) -> Result<fs::File, GitError> {
         let wrong = |error: std::io::Error| GitError::folder(&self.folder, error);
         if let Some(parent) = self.folder.parent() {
             fs::create_dir_all(parent).map_err(wrong)?;
@@ -224,7 +236,7 @@ impl Mirror {
         Ok(door)
     }
 
-    fn download(
+    pub(super) fn download(
         &self,
         repository: &Repository,
         references: &[&RefName],
@@ -376,7 +388,7 @@ impl Mirror {
     }
 
     /// The names of all finished packs and their indexes.
-    fn packs(&self) -> Result<BTreeSet<String>, GitError> {
+    pub(super) fn packs(&self) -> Result<BTreeSet<String>, GitError> {
         let finished = |name: &String| name.starts_with("pack-") && (name.ends_with(".pack") || name.ends_with(".idx"));
         Ok(self.pack_files()?.into_iter().filter(finished).collect())
     }
@@ -390,7 +402,7 @@ impl Mirror {
         entries.map(|entry| Ok(entry.map_err(wrong)?.file_name().to_string_lossy().into_owned())).collect()
     }
 
-    fn drop_packs_but(&self, keep: &BTreeSet<String>) -> Result<(), GitError> {
+    pub(super) fn drop_packs_but(&self, keep: &BTreeSet<String>) -> Result<(), GitError> {
         for name in self.pack_files()?.into_iter().filter(|name| !keep.contains(name)) {
             let file = self.pack_folder().join(name);
             fs::remove_file(&file).map_err(|error| GitError::folder(&file, error))?;

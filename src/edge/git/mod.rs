@@ -15,6 +15,7 @@ mod known_hosts;
 mod merge;
 mod mirror;
 mod place;
+mod tags;
 mod tree;
 mod workplace;
 
