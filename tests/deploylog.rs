@@ -80,22 +80,7 @@ fn commit(id: CommitId, subject: &str) -> EntryCommit {
 }
 
 fn proposal(action: Action, phase: Option<Phase>) -> Proposal {
-    Proposal {
-        action,
-        phase,
-        units: vec![".".to_owned()],
-        actor: "agent".to_owned(),
-        commit: None,
-        release: None,
-        of: None,
-        supersedes: None,
-        reasons: Vec::new(),
-        gates: Vec::new(),
-        counts: None,
-        durations_ms: BTreeMap::new(),
-        genesis: None,
-        files: BTreeMap::new(),
-    }
+    Proposal::new(action, phase, None)
 }
 
 fn genesis(key: &AgentKey) -> Proposal {

@@ -118,7 +118,7 @@ fn a_finding_as_json_is_a_reason_with_severity_and_suggestion() {
 
 #[test]
 fn every_finding_is_told_at_once_in_the_order_of_the_text() {
-    let text = with("deadline: 10M\n    soak: 1h").replace("kind: Pipeline", "kind: Pipelines");
+    let text = with("deadline: 10M\n    units: a").replace("kind: Pipeline", "kind: Pipelines");
     let expected = "error[invalid-value]: `kind` in the pipeline is `Pipelines`, expected `Pipeline`
  --> lockmaster.yaml:2:7
   |
@@ -132,11 +132,11 @@ error[invalid-value]: `deadline` in environment `prod` is `10M`, expected a dura
 13 |     deadline: 10M
    |               ^^^
 
-error[invalid-value]: `soak` in environment `prod` is not supported yet
+error[invalid-value]: `units` in environment `prod` is not supported yet
   --> lockmaster.yaml:14:5
    |
-14 |     soak: 1h
-   |     ^^^^
+14 |     units: a
+   |     ^^^^^
   hint: this version does not have it; take the key out only if you can do without what it guards
 lockmaster.yaml: 3 errors, 0 warnings
 ";
@@ -317,6 +317,56 @@ fn wrong_words_are_usage_with_a_suggestion() {
         let ran = place.run(&["run", &format!("--interval={interval}")]);
         assert!(ran.code == 2 && ran.stderr.starts_with("error[usage]: invalid value "), "row 76: {interval}: {ran:?}");
     }
+}
+
+#[test]
+fn windows_print_their_next_five_openings_whatever_the_day_is() {
+    let place = Place::with(&with("windows: [\"Mon-Fri 09:00-16:30 Europe/Berlin\"]"));
+    let ran = place.run(&["lint"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""));
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(lines.len(), 7, "{}", ran.stdout);
+    assert!(lines[0].starts_with("shop/prod: Mon-Fri 09:00-16:30 Europe/Berlin, "), "{}", lines[0]);
+    for line in &lines[1..6] {
+        assert!(line.starts_with("  opens 20") && line.contains(":00:00Z ("), "{line}");
+        assert!(line.contains(" 09:00 Europe/Berlin), closes 20"), "{line}");
+        assert!(line.ends_with(":30:00Z (16:30 Europe/Berlin)"), "{line}");
+    }
+    assert_eq!(lines[6], "lockmaster.yaml: 0 errors, 0 warnings");
+    let ran = place.run(&["lint", "-o", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&ran.stdout).expect("because -o json prints JSON");
+    let openings = document["openings"].as_array().expect("because it is a list");
+    assert_eq!(openings.len(), 1);
+    assert_eq!(
+        (&openings[0]["environment"], &openings[0]["window"]),
+        (&"prod".into(), &"Mon-Fri 09:00-16:30 Europe/Berlin".into())
+    );
+    let next = openings[0]["next"].as_array().expect("because it is a list");
+    let time = |index: usize, edge: &str| next[index][edge].as_str().expect("because it is a time").to_owned();
+    assert_eq!(next.len(), 5);
+    let mut last = document["asOf"].as_str().expect("because it is a time").to_owned();
+    for index in 0..5 {
+        let (opens, closes) = (time(index, "opens"), time(index, "closes"));
+        // The window may open between the two looks at the clock, so only a minute is compared.
+        assert!(opens.ends_with(":00:00Z") && closes.ends_with(":30:00Z"), "{opens} {closes}");
+        assert!(opens[..16] >= last[..16] && closes > opens, "{opens} after {last}");
+        last = closes;
+    }
+}
+
+#[test]
+fn a_slip_in_a_window_is_shown_at_its_word() {
+    let place = Place::with(&with("windows: [\"Mon-Fri 09:00-16:30 Europe/Berln\"]"));
+    let expected =
+        "error[invalid-value]: `windows` in environment `prod` is `Mon-Fri 09:00-16:30 Europe/Berln`, instead of \
+                    `Europe/Berln` expected a time zone, such as `Europe/Berlin` or `UTC`
+  --> lockmaster.yaml:13:36
+   |
+13 |     windows: [\"Mon-Fri 09:00-16:30 Europe/Berln\"]
+   |                                    ^^^^^^^^^^^^ did you mean `Europe/Berlin`?
+lockmaster.yaml: 1 error, 0 warnings
+";
+    assert_eq!(place.run(&["lint"]), Ran::printed(1, expected));
 }
 
 #[test]

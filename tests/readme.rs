@@ -36,8 +36,8 @@ const NOT_YET: [&str; 9] = [
     "approve dev",
     "run --webhook-secret-file x",
 ];
-const NOT_YET_KEYS: [&str; 7] =
-    ["from: dev", "soak: 1h", "checks: []", "windows: []", "approvals: {}", "policies: []", "renderer: helm"];
+const NOT_YET_KEYS: [&str; 6] =
+    ["units: apps/*", "checks: []", "slo: {}", "rollback: {}", "policies: []", "renderer: helm"];
 
 /// What the README calls the home of its reader.
 const HOME: &str = "/home/dana";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lockmaster::deploylog::Inputs;
 use lockmaster::name::{Code, Reason, RepoPath};
 use lockmaster::render::{Closing, Closure, Contents, EntryKind, Part, Renderer, Sources, Tree, TreeEntry, close};
 
@@ -82,9 +83,10 @@ fn a_plain_path_reads_visible_manifests_in_byte_order_and_lists_their_directorie
     let read = ["p/a.yml", "p/b.json", "p/sub/x.yaml"].map(path).to_vec();
     assert_eq!(closure.parts(), [Part::Plain { path: path("p"), files: read.clone() }]);
     assert_eq!(closure.inputs().files.keys().cloned().collect::<Vec<_>>(), read);
-    let list = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-    let listings =
-        BTreeMap::from([(path("p"), list(&["a.yml", "b.json", "sub/"])), (path("p/sub"), list(&["x.yaml"]))]);
+    let listings = BTreeMap::from([
+        (path("p"), Inputs::listing(["a.yml", "b.json", "sub/"])),
+        (path("p/sub"), Inputs::listing(["x.yaml"])),
+    ]);
     assert_eq!(closure.inputs().listings, listings);
 }
 
@@ -93,7 +95,7 @@ fn the_root_of_the_repository_is_a_path() {
     let closure = Repository::of(&[("a.yaml", ""), ("b/c.yaml", "")]).close(&[""], Renderer::Auto);
     let closure = closure.expect("because it is plain");
     assert_eq!(names(&closure), ["a.yaml", "b/c.yaml"]);
-    assert_eq!(closure.inputs().listings[&RepoPath::root()], ["a.yaml", "b/"]);
+    assert_eq!(closure.inputs().listings[&RepoPath::root()], Inputs::listing(["a.yaml", "b/"]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::course::Overview;
 use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
@@ -27,6 +27,17 @@ pub struct Board {
     pub exposition: Exposition,
     /// Of each environment that is served, its walk; `None` while it has not begun.
     walks: Mutex<BTreeMap<EnvironmentName, Option<mpsc::Sender<Question>>>>,
+    /// How long the log of each environment that is served is.
+    ledgers: Mutex<BTreeMap<EnvironmentName, watch::Sender<Ledger>>>,
+}
+
+/// What those downstream hear of an environment's log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ledger {
+    /// How many entries it has.
+    pub(super) entries: u64,
+    /// Whether its walk has ended, so that none is added.
+    pub(super) ended: bool,
 }
 
 impl Board {
@@ -35,6 +46,33 @@ impl Board {
         let (ask, asked) = mpsc::channel(16);
         self.walks.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), Some(ask));
         asked
+    }
+
+    /// What becomes of an environment's log; `None` where it is not served here.
+    pub(super) fn ledger(&self, environment: &EnvironmentName) -> Option<watch::Receiver<Ledger>> {
+        let ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        ledgers.get(environment).map(|ledger| {
+            let mut ledger = ledger.subscribe();
+            // What it says already is news to whoever begins to listen.
+            ledger.mark_changed();
+            ledger
+        })
+    }
+
+    /// An environment's log has so many entries.
+    pub(super) fn logged(&self, environment: &EnvironmentName, entries: u64) {
+        self.tell(environment, |ledger| std::mem::replace(&mut ledger.entries, entries) != entries);
+    }
+
+    /// An environment's walk has ended.
+    pub(super) fn ended(&self, environment: &EnvironmentName) {
+        self.tell(environment, |ledger| !std::mem::replace(&mut ledger.ended, true));
+    }
+
+    fn tell(&self, environment: &EnvironmentName, change: impl FnOnce(&mut Ledger) -> bool) {
+        if let Some(ledger) = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner).get(environment) {
+            ledger.send_if_modified(change);
+        }
     }
 
     /// The environments that are served.
@@ -53,8 +91,11 @@ impl Board {
             }
             kept
         });
+        let mut ledgers = self.ledgers.lock().unwrap_or_else(PoisonError::into_inner);
+        ledgers.clear();
         for environment in served {
             walks.entry(environment.clone()).or_default();
+            ledgers.insert(environment.clone(), watch::Sender::default());
         }
     }
 

@@ -7,16 +7,19 @@ use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Environment;
-use crate::course::{self, Answer, Appended, Glance, InventoryWritten, Known, Order};
-use crate::deploylog::{self, Log, LogName, Proposal, Replay};
+use crate::course::{self, Answer, Appended, Decree, Glance, InventoryWritten, Known, Order};
+use crate::deploylog::{self, Action, Log, LogName, Proposal, Replay, Stated};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::exposition;
 use crate::edge::journal;
-use crate::name::{Class, Code, GroupVersionKind, ObjectKey, Reason};
+use crate::gate;
+use crate::name::{Class, Code, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::Live;
+use crate::revision::statement::Verb;
 use crate::signature::AgentKey;
 
+use super::facts;
 use super::judge::{self, Depth};
 use super::observe;
 use super::site::{Site, Target};
@@ -51,6 +54,7 @@ impl Carrier {
     pub(super) async fn carry_out(&self, order: Order) -> Answer {
         match order {
             Order::ReadLog => Answer::Log(self.read_log().await),
+            Order::ReadStatements(listed) => Answer::Statements(self.decrees(&listed).await),
             Order::Judge(brief) => {
                 let outlook = judge::judge(&self.site, &self.environment, &brief, Depth::Plan).await;
                 let judged = outlook.judged();
@@ -91,6 +95,41 @@ impl Carrier {
         let Read { known, replay, version } = read(&self.site, &self.environment).await?;
         *self.desk.lock().await = Desk { replay, version: Some(version) };
         Ok(Box::new(known))
+    }
+
+    /// The freezes, and their ends, that these tags state and that their signers may state.
+    async fn decrees(&self, listed: &BTreeMap<RefName, ObjectId>) -> Result<Vec<Decree>, Reason> {
+        let rules = self.site.setup.pipeline.rules(&self.environment);
+        let mut found = facts::statements(&self.site, &self.environment, listed).await?;
+        let environment = &self.environment.name;
+        for (_, reason) in &found.void {
+            tracing::warn!(%environment, code = %reason.code, reason = %reason.message, "statement-not-applicable");
+        }
+        let mut decrees = Vec::new();
+        for statement in found.good {
+            let action = match statement.verb() {
+                Verb::Freeze if statement.until().is_some() && gate::may_freeze(&rules, statement.signer()) => {
+                    Action::Freeze
+                }
+                Verb::Unfreeze if gate::may_unfreeze(&rules, statement.signer()) => Action::Unfreeze,
+                _ => {
+                    let (name, signer) = (statement.name(), statement.signer());
+                    tracing::warn!(%environment, name, %signer, "statement-not-applicable");
+                    continue;
+                }
+            };
+            decrees.push(Decree {
+                action,
+                signer: statement.signer().clone(),
+                stated: Stated {
+                    payload_hash: statement.payload_hash(),
+                    until: statement.until().filter(|_| action == Action::Freeze),
+                    reason: statement.headline(),
+                },
+                bytes: found.bytes.remove(&statement.payload_hash()).unwrap_or_default(),
+            });
+        }
+        Ok(decrees)
     }
 
     async fn store(&self, release: crate::name::Digest, bytes: &[u8]) -> Result<(), Reason> {
@@ -275,27 +314,39 @@ pub(super) struct Read {
     version: journal::Version,
 }
 
+/// Reads and verifies an environment's log; `None` where there is no key yet, and so no log.
+///
+/// # Errors
+/// Something cannot be read, or the log is violated: then nothing is done.
+pub(super) async fn read_log(site: &Site, environment: &Environment) -> Result<Option<Replay>, Reason> {
+    let stored = site.target()?.journal.stored(&environment.name).await.map_err(|error| error.reason())?;
+    let Some(key) = &site.key else {
+        if stored.is_empty() {
+            return Ok(None);
+        }
+        let text = format!("`{}` has a deployment log, and the agent's key is missing", environment.name);
+        return Err(Reason::new(Code::LogRegressed, text));
+    };
+    let mut replay = Replay::new(log_name(site, environment), key.fingerprint());
+    for entry in &stored {
+        replay.add(entry).map_err(|violation| violation.reason)?;
+    }
+    Ok(Some(replay))
+}
+
 /// Reads and verifies an environment's log, and reads its inventory.
 ///
 /// # Errors
 /// Something cannot be read, or the log is violated: then nothing is done.
 pub(super) async fn read(site: &Site, environment: &Environment) -> Result<Read, Reason> {
     let target = site.target()?;
-    let stored = target.journal.stored(&environment.name).await.map_err(|error| error.reason())?;
+    let replay = read_log(site, environment).await?;
     let (inventory, version) = target.journal.inventory(&environment.name).await.map_err(|error| error.reason())?;
     let cluster = target.cluster.uid().await.map_err(|error| error.reason())?;
-    let Some(key) = &site.key else {
-        if !stored.is_empty() {
-            let text = format!("`{}` has a deployment log, and the agent's key is missing", environment.name);
-            return Err(Reason::new(Code::LogRegressed, text));
-        }
+    let (Some(key), Some(replay)) = (&site.key, replay) else {
         let known = Known { log: Log::default(), inventory, cluster, agent_key: String::new() };
         return Ok(Read { known, replay: None, version });
     };
-    let mut replay = Replay::new(log_name(site, environment), key.fingerprint());
-    for entry in &stored {
-        replay.add(entry).map_err(|violation| violation.reason)?;
-    }
     if replay.log().entries.last().is_none_or(|last| last.sequence < inventory.sequence) && inventory.sequence > 0 {
         let text = format!(
             "the deployment log of `{}` ends before entry {}, for which the inventory was written",

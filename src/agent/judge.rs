@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::config::Environment;
 use crate::course::{Brief, Judged, Opening, Verdict};
-use crate::deploylog::{EntryCommit, Signer};
+use crate::deploylog::{self, EntryCommit, Signer};
 use crate::edge::clock;
 use crate::edge::git::{GitError, Mirror};
 use crate::gate::{self, Admission, Gate};
@@ -16,6 +18,7 @@ use crate::plan::{Plan, Report};
 use crate::render::{self, Closing, Closure, Outputs, Rendered, Sources};
 use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
 
+use super::facts;
 use super::observe::observe;
 use super::site::Site;
 
@@ -50,6 +53,8 @@ pub struct Outlook {
     pub gates: Vec<Gate>,
     /// What would change, if the walk came that far.
     pub report: Option<Report>,
+    /// What may deserve a look and stops nothing: `unresolved-image`.
+    pub notices: Vec<Reason>,
     /// Milliseconds per step.
     pub durations_ms: BTreeMap<String, u64>,
 }
@@ -79,10 +84,11 @@ impl Outlook {
     #[must_use]
     pub fn judged(self) -> Judged {
         let gates = gate::recorded(&self.gates);
+        let until = gate::next_look(&self.gates);
         let verdict = match self.verdict {
             Finding::Unchanged => Verdict::Unchanged,
             Finding::Admitted(opening) => Verdict::Admitted(opening),
-            Finding::Stopped { refused, reasons } => Verdict::Stopped { refused, reasons, gates },
+            Finding::Stopped { refused, reasons } => Verdict::Stopped { refused, reasons, gates, until },
             Finding::Unreachable(reason) => Verdict::Unreachable(reason),
             Finding::Accepted => unreachable!("because the course asks for a plan"),
         };
@@ -98,11 +104,7 @@ enum Stop {
 
 impl From<Reason> for Stop {
     fn from(reason: Reason) -> Self {
-        match reason.code.class() {
-            Class::Retried => Stop::Unreachable(reason),
-            _ if reason.code == Code::Forbidden => Stop::Unreachable(reason),
-            _ => Stop::Refused(vec![reason]),
-        }
+        if facts::is_unreachable(&reason) { Stop::Unreachable(reason) } else { Stop::Refused(vec![reason]) }
     }
 }
 
@@ -134,6 +136,7 @@ pub async fn judge(site: &Site, environment: &Environment, brief: &Brief, depth:
         verdict: Finding::Accepted,
         gates: Vec::new(),
         report: None,
+        notices: Vec::new(),
         durations_ms: BTreeMap::new(),
     };
     outlook.verdict = match walk(site, environment, brief, depth, &mut outlook).await {
@@ -156,7 +159,8 @@ async fn walk(
     outlook.relation = Some(source.fetched.relation.clone());
     outlook.left = source.fetched.left;
     let history = revision::check_history(&source.fetched);
-    let first_seen = first_seen(site, environment, &source.fetched).await?;
+    let hashes = source.fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
+    let first_seen = facts::first_seen(site, environment, hashes).await?;
     let judgement = revision::judge(source.fetched.clone(), &site.trust(environment), &first_seen, clock::now());
     outlook.commits.clone_from(&judgement.commits);
     outlook.candidate = candidate(&source.fetched, &judgement.commits, &first_seen);
@@ -169,7 +173,16 @@ async fn walk(
     if depth == Depth::Signatures {
         return Ok(Finding::Accepted);
     }
-    let rendered = render(site, environment, verified, source.closure?, &source.fetched, &first_seen).await?;
+    let closure = source.closure?;
+    let bench = Bench::new(site, environment, brief, &source.fetched, &verified, &closure, outlook).await?;
+    let gates = bench.case(&verified, &closure).gates();
+    if let (true, reasons) = gate::stops(&gates) {
+        outlook.gates = gates;
+        return Ok(Finding::Stopped { refused: true, reasons });
+    }
+    steps.end("prove", outlook);
+    let rendered = render(site, environment, verified, closure, &source.fetched, &first_seen).await?;
+    outlook.notices = unresolved(rendered.set());
     steps.end("render", outlook);
     if depth == Depth::Render {
         return Ok(Finding::Accepted);
@@ -179,13 +192,60 @@ async fn walk(
     let plan = Plan::new(rendered, &ground.borrowed())?;
     steps.end("plan", outlook);
     outlook.report = Some(plan.report().clone());
-    outlook.gates = gate::gates(&plan);
-    let admission = gate::admit(plan);
+    let admission = bench.admit(plan, outlook);
     steps.end("admit", outlook);
-    Ok(match admission {
-        Admission::Admit(admitted) => Finding::Admitted(Opening { admitted }),
-        Admission::Stopped { refused, reasons, .. } => Finding::Stopped { refused, reasons },
-    })
+    Ok(admission)
+}
+
+/// What a candidate is judged by at its gates.
+struct Bench<'b> {
+    rules: gate::Rules,
+    past: &'b deploylog::Past,
+    facts: gate::Facts,
+    first_seen: Timestamp,
+    now: Timestamp,
+}
+
+impl<'b> Bench<'b> {
+    async fn new(
+        site: &Site,
+        environment: &Environment,
+        brief: &'b Brief,
+        fetched: &Fetched,
+        verified: &Verified,
+        closure: &Closure,
+        outlook: &Outlook,
+    ) -> Result<Self, Stop> {
+        let found = facts::Found { fetched, verified, closure };
+        let facts = facts::gather(site, environment, brief, found).await?;
+        let rules = site.setup.pipeline.rules(environment);
+        Ok(Bench { rules, past: &brief.past, facts, first_seen: outlook.candidate.first_seen, now: clock::now() })
+    }
+
+    fn case<'c>(&'c self, verified: &'c Verified, closure: &'c Closure) -> gate::Case<'c> {
+        let candidate = gate::Candidate { verified, inputs: closure.inputs(), first_seen: self.first_seen };
+        gate::Case::new(&self.rules, self.past, &self.facts, candidate, self.now)
+    }
+
+    fn admit(&self, plan: Plan, outlook: &mut Outlook) -> Finding {
+        let moment = gate::Moment { first_seen: self.first_seen, now: self.now };
+        let admission = gate::admit(plan, &self.rules, self.past, &self.facts, moment);
+        outlook.gates = admission.gates().to_vec();
+        match admission {
+            Admission::Admit(admitted) => Finding::Admitted(Opening { admitted }),
+            Admission::Stopped { refused, reasons, .. } => Finding::Stopped { refused, reasons },
+        }
+    }
+}
+
+/// Images that are named by a tag alone: nobody can tell whether they are the bytes that ran upstream.
+fn unresolved(set: &ManifestSet) -> Vec<Reason> {
+    let tags: Vec<String> = render::images(set).into_iter().filter(|image| !render::is_pinned(image)).collect();
+    let notice = |image: String| {
+        let text = format!("`{image}` is applied as it is written: tags are not resolved to digests yet");
+        Reason::new(Code::UnresolvedImage, text)
+    };
+    tags.into_iter().map(notice).collect()
 }
 
 /// Measures the steps of the walk.
@@ -225,7 +285,11 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> R
 }
 
 /// Closes the inputs of a commit; nothing is run.
-fn close(mirror: &Mirror, commit: &CommitId, sources: &Sources) -> Result<Result<Closure, Reason>, GitError> {
+pub(super) fn close(
+    mirror: &Mirror,
+    commit: &CommitId,
+    sources: &Sources,
+) -> Result<Result<Closure, Reason>, GitError> {
     let tree = match mirror.tree(commit) {
         Ok(tree) => tree,
         Err(error) if error.reason().code.class() == Class::Refused => {
@@ -245,25 +309,6 @@ fn close(mirror: &Mirror, commit: &CommitId, sources: &Sources) -> Result<Result
             Err(reason) => return Ok(Err(reason)),
         }
     }
-}
-
-/// When the new commits were first seen: as journalled, and now for those never seen before.
-async fn first_seen(site: &Site, environment: &Environment, fetched: &Fetched) -> Result<FirstSeen, Reason> {
-    let journalled = match &site.target {
-        Some(target) => target.journal.first_seen(&environment.name).await.map_err(|error| error.reason())?,
-        None => FirstSeen::new(),
-    };
-    // What is seen later was first seen later, also where the clock of the machine was set back in between.
-    let now = journalled.values().copied().max().map_or_else(clock::now, |latest| latest.max(clock::now()));
-    let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok());
-    let seen: FirstSeen = hashes.map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(now))).collect();
-    let news = seen.keys().any(|hash| !journalled.contains_key(hash));
-    if let Some(target) = site.target.as_ref().filter(|_| news && !site.read_only) {
-        let standing = target.journal.put_first_seen(&environment.name, &seen).await.map_err(|error| error.reason())?;
-        // Another agent may have seen one of them first.
-        return Ok(seen.into_keys().filter_map(|hash| Some((hash, *standing.get(&hash)?))).collect());
-    }
-    Ok(seen)
 }
 
 async fn render(

@@ -3,6 +3,7 @@
 
 pub mod board;
 mod carry;
+mod facts;
 pub mod judge;
 pub mod observe;
 pub mod run;
@@ -10,5 +11,6 @@ pub mod site;
 pub mod stand;
 pub mod survey;
 mod telling;
+mod upstream;
 pub mod walk;
 pub mod watches;

@@ -14,12 +14,13 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::config::Environment;
 use crate::course::Rest;
 use crate::name::{Class, Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
+use crate::revision::statement;
 
 use crate::edge::clock;
 use crate::edge::exposition::{GitOperation, Walked};
 
 use super::site::Site;
-use super::walk::{Step, Tip, Walk};
+use super::walk::{Look, Step, Tip, Walk};
 
 /// The first and the longest pause before a walk that panicked is started again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -45,7 +46,7 @@ pub struct Plan {
 /// Where an environment hears of its branch: only the newest tip counts.
 struct Inbox {
     environment: Environment,
-    tip: watch::Sender<Option<Tip>>,
+    look: watch::Sender<Option<Look>>,
 }
 
 /// The environments that an agent serves, which its board shows from now on: one that has not begun is not ready.
@@ -66,11 +67,15 @@ pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Optio
     let mut walks = JoinSet::new();
     let mut inboxes = Vec::new();
     for environment in served(&site, only.as_deref()) {
-        let (inbox, tip) = watch::channel(None);
-        inboxes.push(Inbox { environment: environment.clone(), tip: inbox });
-        let walks_of = Supervised { site: Arc::clone(&site), environment, tip, shown: shown.clone(), panicked_at };
+        let (inbox, look) = watch::channel(None);
+        inboxes.push(Inbox { environment: environment.clone(), look: inbox });
+        let walks_of = Supervised { site: Arc::clone(&site), environment, look, shown: shown.clone(), panicked_at };
         let stop = stop.clone();
-        walks.spawn(async move { (walks_of.environment.name.clone(), walks_of.run(once, stop).await) });
+        walks.spawn(async move {
+            let rest = walks_of.run(once, stop).await;
+            walks_of.site.board.ended(&walks_of.environment.name);
+            (walks_of.environment.name.clone(), rest)
+        });
     }
     let looks = looks(Arc::clone(&site), inboxes, wake, (!once).then_some(interval), panicked_at);
     // It ends with this function: a look that hangs keeps nobody from stopping.
@@ -87,7 +92,7 @@ pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Optio
 struct Supervised {
     site: Arc<Site>,
     environment: Environment,
-    tip: watch::Receiver<Option<Tip>>,
+    look: watch::Receiver<Option<Look>>,
     shown: mpsc::UnboundedSender<Step>,
     panicked_at: fn() -> String,
 }
@@ -96,9 +101,9 @@ impl Supervised {
     async fn run(&self, once: bool, stop: CancellationToken) -> Option<Rest> {
         let mut pause = PAUSES.0;
         loop {
-            let mut tip = self.tip.clone();
-            tip.mark_changed();
-            let walk = Walk::new(Arc::clone(&self.site), self.environment.clone(), tip, self.shown.clone());
+            let mut look = self.look.clone();
+            look.mark_changed();
+            let walk = Walk::new(Arc::clone(&self.site), self.environment.clone(), look, self.shown.clone());
             let started = Instant::now();
             // Nothing of a walk outlives it: the next one reads everything anew.
             if let Ok(rest) = AssertUnwindSafe(walk.run(once, stop.clone())).catch_unwind().await {
@@ -131,16 +136,15 @@ async fn looks(
     let mut said = BTreeMap::new();
     loop {
         let branches: Vec<RefName> = inboxes.iter().map(|inbox| inbox.environment.branch.clone()).collect();
-        let looked = AssertUnwindSafe(tips(&site, &branches)).catch_unwind().await;
-        let tips = looked.unwrap_or_else(|_panic| {
+        let looked = AssertUnwindSafe(look(&site, &branches)).catch_unwind().await;
+        let looked = looked.unwrap_or_else(|_panic| {
             let reason = Reason::new(Code::Bug, format!("looking at the repository panicked at `{}`", panicked_at()));
-            branches.iter().map(|branch| (branch.clone(), Err(reason.clone()))).collect()
+            Looked::failed(&branches, &reason)
         });
         for inbox in &inboxes {
-            let branch = &inbox.environment.branch;
-            let tip = tips.get(branch).cloned().unwrap_or_else(|| Err(missing(branch)));
-            say(&inbox.environment.name, tip.as_ref().err(), &mut said);
-            inbox.tip.send_replace(Some(tip));
+            let look = looked.at(&site, &inbox.environment);
+            say(&inbox.environment.name, look.tip.as_ref().err(), &mut said);
+            inbox.look.send_replace(Some(look));
         }
         let Some(interval) = interval else { return };
         tokio::select! {
@@ -169,11 +173,43 @@ pub fn missing(branch: &RefName) -> Reason {
     Reason::new(Code::RefNotFound, format!("`{branch}` is not in the repository"))
 }
 
-/// The tips of branches, each fetched with its whole history, or why it could not be read.
+/// What one look at a repository found.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    tips: BTreeMap<RefName, Tip>,
+    /// Every tag; `None` where the repository could not be read.
+    tags: Option<BTreeMap<RefName, ObjectId>>,
+}
+
+impl Looked {
+    fn failed(branches: &[RefName], reason: &Reason) -> Self {
+        let tips = branches.iter().map(|branch| (branch.clone(), Err(reason.clone()))).collect();
+        Looked { tips, tags: None }
+    }
+
+    /// What it means to an environment.
+    #[must_use]
+    pub fn at(&self, site: &Site, environment: &Environment) -> Look {
+        let branch = &environment.branch;
+        let tip = self.tips.get(branch).cloned().unwrap_or_else(|| Err(missing(branch)));
+        let about = |name: &RefName| {
+            statement::address(name).is_some_and(|address| {
+                address.pipeline == site.setup.pipeline.name && address.environment == environment.name
+            })
+        };
+        let ours = |tags: &BTreeMap<RefName, ObjectId>| {
+            let ours = tags.iter().filter(|(name, _)| about(name));
+            ours.map(|(name, id)| (name.clone(), id.clone())).collect()
+        };
+        Look { tip, statements: self.tags.as_ref().map(ours) }
+    }
+}
+
+/// The tips of branches, each fetched with its whole history, or why it could not be read; and the tags.
 ///
 /// One `ls-remote` is the snapshot for all of them, then one fetch of what is new. What is wrong with one branch is no
 /// reason against another.
-pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Tip> {
+pub async fn look(site: &Site, branches: &[RefName]) -> Looked {
     let wanted = branches.to_vec();
     let found = site
         .with_mirror(move |mirror| {
@@ -182,15 +218,16 @@ pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Tip> {
                 .iter()
                 .filter_map(|branch| refs.get(branch).map(|id: &ObjectId| (branch.clone(), CommitId(id.clone()))))
                 .collect();
+            let tags = Some(refs.into_iter().filter(|(name, _)| name.as_str().starts_with("refs/tags/")).collect());
             let all: Vec<(RefName, CommitId)> = tips.clone().into_iter().collect();
             let alone = |(branch, tip): (RefName, CommitId)| {
                 let fetched = mirror.fetch(&[(branch.clone(), tip.clone())]);
                 (branch, fetched.map(|()| tip).map_err(|error| error.reason()))
             };
             match mirror.fetch(&all) {
-                Ok(()) => Ok(tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect()),
+                Ok(()) => Ok(Looked { tips: tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect(), tags }),
                 Err(error) if all.len() > 1 && error.reason().code.class() == Class::Refused => {
-                    Ok(all.into_iter().map(alone).collect())
+                    Ok(Looked { tips: all.into_iter().map(alone).collect(), tags })
                 }
                 Err(error) => Err(error),
             }
@@ -201,5 +238,5 @@ pub async fn tips(site: &Site, branches: &[RefName]) -> BTreeMap<RefName, Tip> {
     if found.is_ok() {
         exposition.git_contacted(&site.setup.pipeline.name, clock::now());
     }
-    found.unwrap_or_else(|error| branches.iter().map(|branch| (branch.clone(), Err(error.reason()))).collect())
+    found.unwrap_or_else(|error| Looked::failed(branches, &error.reason()))
 }

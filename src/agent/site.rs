@@ -16,7 +16,7 @@ use crate::manifest::Fence;
 use crate::name::{Code, Reason};
 use crate::plan::Policy;
 use crate::plan::drift::HashKey;
-use crate::revision::Trust;
+use crate::revision::{Ground, Trust};
 use crate::signature::{AgentKey, Signers};
 
 use super::board::Board;
@@ -142,7 +142,9 @@ impl Site {
     /// Whom an environment trusts.
     #[must_use]
     pub fn trust(&self, environment: &Environment) -> Trust {
+        let upstream = environment.promotion.from.is_some();
         Trust {
+            ground: if upstream { Ground::Upstream } else { Ground::Signatures },
             environment: environment.name.clone(),
             signers: self.setup.signers.clone(),
             writers: self.setup.pipeline.writers_of(environment),
@@ -195,6 +197,7 @@ impl Site {
         Settings {
             environment: environment.name.clone(),
             deadline: environment.deadline,
+            soak: environment.promotion.soak,
             keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
             policy: self.policy(environment),
             fence: self.fence(environment),

@@ -270,7 +270,7 @@ fn judge(facts: &Facts<'_>) -> (State, Vec<Reason>) {
     let standing = facts.log.standing.as_ref();
     match standing.map(|standing| &standing.outcome) {
         None => add(State::Waiting, &[]),
-        Some(None) => add(State::Settling, &[]),
+        Some(None | Some((Phase::Settled, _))) => add(State::Settling, &[]),
         Some(Some((Phase::Failed, _))) => add(State::Failed, &standing.map_or(Vec::new(), |it| it.reasons.clone())),
         Some(Some((Phase::Proven, _))) => {
             let ill = unwell(&facts.unwell);

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::{Brief, Known, StandingBrief};
-use crate::deploylog::{Log, Phase, StandingRelease};
+use crate::deploylog::{Log, Past, Phase, StandingRelease};
 use crate::edge::clock;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::ManifestSet;
-use crate::name::{CommitId, GroupVersionKind, ObjectKey, Reason};
+use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::drift::{self, Check, View};
 use crate::plan::{self, Inventory, Live};
 
@@ -19,6 +19,7 @@ use super::carry;
 use super::judge::{self, Depth, Outlook};
 use super::observe;
 use super::site::Site;
+use super::walk::Look;
 
 /// What was found about one environment.
 #[derive(Debug)]
@@ -62,13 +63,15 @@ pub fn nothing() -> Known {
 
 /// What a candidate is judged against.
 #[must_use]
-pub fn brief(known: &Known, tip: CommitId) -> Brief {
+pub fn brief(known: &Known, tip: CommitId, statements: BTreeMap<RefName, ObjectId>) -> Brief {
     let standing = known.log.standing.as_ref();
     Brief {
         tip,
         accepted: known.log.accepted.clone(),
         standing: standing.map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
         inventory: known.inventory.clone(),
+        past: Past::of(&known.log),
+        statements,
     }
 }
 
@@ -77,17 +80,19 @@ pub fn brief(known: &Known, tip: CommitId) -> Brief {
 ///
 /// # Errors
 /// The cluster does not answer, or has lost what the log names.
-pub async fn survey(
-    site: &Site,
-    environment: &Environment,
-    known: Known,
-    tip: Result<CommitId, Reason>,
-) -> Result<Survey, Reason> {
+pub async fn survey(site: &Site, environment: &Environment, known: Known, look: Look) -> Result<Survey, Reason> {
+    let Look { tip, statements } = look;
     let accepted = known.log.accepted.as_ref().map(|accepted| &accepted.id);
     let outlook = match &tip {
-        Ok(commit) if accepted != Some(commit) => {
-            Some(judge::judge(site, environment, &brief(&known, commit.clone()), Depth::Plan).await)
-        }
+        Ok(commit) if accepted != Some(commit) => Some(
+            judge::judge(
+                site,
+                environment,
+                &brief(&known, commit.clone(), statements.unwrap_or_default()),
+                Depth::Plan,
+            )
+            .await,
+        ),
         _ => None,
     };
     let objects = match &known.log.standing {

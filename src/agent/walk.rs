@@ -1,6 +1,6 @@
 //! The loop of one environment: hears events, steps the course, and carries out what it orders.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Environment;
 use crate::course::{Answer, Course, Event, Issued, Order, Progress, Rest, Sighting, Token, WakeAt};
 use crate::edge::clock;
-use crate::name::{CommitId, EnvironmentName, GroupVersionKind, Reason};
+use crate::name::{CommitId, EnvironmentName, GroupVersionKind, ObjectId, Reason, RefName};
 
-use super::board::Question;
+use super::board::{Ledger, Question};
 use super::carry::Carrier;
 use super::observe::IN_FLIGHT;
 use super::site::Site;
@@ -41,11 +41,26 @@ pub struct Step {
 /// The tip of a branch as the repository has it, or why it could not be read.
 pub type Tip = Result<CommitId, Reason>;
 
+/// What a look at the repository means to one environment.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The tip of its branch.
+    pub tip: Tip,
+    /// The tags that state something about it; `None` where the repository could not be read.
+    pub statements: Option<BTreeMap<RefName, ObjectId>>,
+}
+
 /// One environment's walk.
 pub(super) struct Walk {
     carrier: Arc<Carrier>,
     course: Course,
-    tips: watch::Receiver<Option<Tip>>,
+    looks: watch::Receiver<Option<Look>>,
+    /// What a look found and the course has not heard yet.
+    untold: VecDeque<Event>,
+    /// The log of the environment upstream, where its walk is this agent's too.
+    upstream: Option<watch::Receiver<Ledger>>,
+    /// How many looks there were: where nobody here walks upstream, each may have news of it.
+    looked: u64,
     sightings: mpsc::Sender<Sighting>,
     seen: mpsc::Receiver<Sighting>,
     answers: JoinSet<Option<(Token, Answer)>>,
@@ -60,16 +75,20 @@ impl Walk {
     pub(super) fn new(
         site: Arc<Site>,
         environment: Environment,
-        tips: watch::Receiver<Option<Tip>>,
+        looks: watch::Receiver<Option<Look>>,
         shown: mpsc::UnboundedSender<Step>,
     ) -> Self {
         let settings = site.settings(&environment);
         let (sightings, seen) = mpsc::channel(SIGHTINGS);
         let asked = site.board.join(&environment.name);
+        let upstream = environment.promotion.from.as_ref().and_then(|from| site.board.ledger(from));
         Walk {
+            upstream,
+            untold: VecDeque::new(),
+            looked: 0,
             carrier: Arc::new(Carrier::new(site, environment)),
             course: Course::new(settings),
-            tips,
+            looks,
             sightings,
             seen,
             answers: JoinSet::new(),
@@ -92,7 +111,12 @@ impl Walk {
                 self.carry_out(order);
             }
             self.show();
-            if once && let Some(rest) = self.course.rest() {
+            self.publish();
+            if once
+                && self.untold.is_empty()
+                && self.upstream_rests()
+                && let Some(rest) = self.course.rest()
+            {
                 break Some(rest);
             }
             tokio::select! {
@@ -109,6 +133,33 @@ impl Walk {
         self.carrier.events.close();
         self.carrier.events.wait().await;
         rest
+    }
+
+    /// Tells the walks downstream how long the log is.
+    fn publish(&self) {
+        let entries = self.course.known().and_then(|known| known.log.entries.last());
+        if let Some(last) = entries {
+            self.carrier.site.board.logged(&self.carrier.environment.name, last.sequence + 1);
+        }
+    }
+
+    /// Whether nothing comes from upstream any more that this walk has not heard of.
+    fn upstream_rests(&self) -> bool {
+        let rests =
+            |upstream: &watch::Receiver<Ledger>| upstream.borrow().ended && !upstream.has_changed().unwrap_or(false);
+        self.upstream.as_ref().is_none_or(rests)
+    }
+
+    /// What a look found: the statements first, since they decide about the tip.
+    fn take_look(&mut self) -> Event {
+        let Some(Look { tip, statements }) = self.looks.borrow_and_update().clone() else { return Event::Tick };
+        self.looked += 1;
+        self.untold.extend(statements.map(Event::Statements));
+        if self.carrier.environment.promotion.from.is_some() && self.upstream.is_none() {
+            self.untold.push_back(Event::Upstream(self.looked));
+        }
+        self.untold.push_back(Event::Tip(tip));
+        self.untold.pop_front().unwrap_or(Event::Tick)
     }
 
     /// Lets the writes in flight end, tells what became of them, and writes the summary of the heals.
@@ -132,6 +183,9 @@ impl Walk {
     }
 
     async fn next(&mut self, wake: Option<WakeAt>) -> Event {
+        if let Some(event) = self.untold.pop_front() {
+            return event;
+        }
         let sleep = wake.map_or(IDLE, |WakeAt(time)| {
             Duration::try_from(time.duration_since(clock::now())).unwrap_or(Duration::ZERO)
         });
@@ -145,9 +199,8 @@ impl Walk {
                     Ok(None) | Err(_) => Event::Tick,
                 },
                 Some(sighting) = self.seen.recv() => return Event::Sighting(sighting),
-                Ok(()) = self.tips.changed() => {
-                    return self.tips.borrow_and_update().clone().map_or(Event::Tick, Event::Tip);
-                }
+                Ok(()) = self.looks.changed() => return self.take_look(),
+                entries = grown(self.upstream.as_mut()) => return Event::Upstream(entries),
                 Some(question) = self.asked.recv() => {
                     // Whoever asked may be gone.
                     let _ = question.send(self.course.overview());
@@ -213,6 +266,17 @@ impl Walk {
     }
 }
 
+/// Waits until the log upstream has grown, and says how long it is; for ever where nobody here walks upstream.
+async fn grown(upstream: Option<&mut watch::Receiver<Ledger>>) -> u64 {
+    match upstream {
+        Some(upstream) => match upstream.changed().await {
+            Ok(()) => upstream.borrow_and_update().entries,
+            Err(_) => std::future::pending().await,
+        },
+        None => std::future::pending().await,
+    }
+}
+
 /// How an order is carried out when the agent is told to stop.
 enum Turn {
     /// Dropped at once: it changes nothing that lasts.
@@ -226,6 +290,7 @@ enum Turn {
 fn turn(order: &Order) -> Turn {
     match order {
         Order::ReadLog
+        | Order::ReadStatements(_)
         | Order::Judge(_)
         | Order::Recall
         | Order::Look { .. }

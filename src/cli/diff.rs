@@ -1,5 +1,7 @@
 //! `diff ENV`: the applied release against the live cluster.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::answer::{Answer, columns};
@@ -36,7 +38,7 @@ pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Ans
         return Err(Reason::new(Code::Usage, text));
     };
     let set = survey::standing_set(site, &environment, &standing).await?;
-    let mut brief = survey::brief(&known, standing.commit.id.clone());
+    let mut brief = survey::brief(&known, standing.commit.id.clone(), BTreeMap::new());
     // Without a standing release to compare with, every object is read and dry-run.
     brief.standing = None;
     let ground: Ground = observe::observe(site, &environment, &set, &brief).await?;

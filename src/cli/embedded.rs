@@ -6,6 +6,7 @@ use super::arguments::{self, Global};
 use super::{site, state_dir};
 use crate::agent::judge::{Depth, Finding, judge};
 use crate::agent::site::Site;
+use crate::agent::walk::Look;
 use crate::agent::{run, survey};
 use crate::embedded::{Embedded, Options};
 use crate::name::{Code, Reason};
@@ -50,11 +51,11 @@ impl Drop for Own {
 /// One cannot be made.
 pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
     let branches: Vec<_> = site.environments().iter().map(|environment| environment.branch.clone()).collect();
-    let tips = run::tips(site, &branches).await;
+    let looked = run::look(site, &branches).await;
     for environment in site.environments() {
         // What cannot be read or judged now, the agent tells.
-        let Some(Ok(tip)) = tips.get(&environment.branch) else { continue };
-        let brief = survey::brief(&survey::nothing(), tip.clone());
+        let Look { tip: Ok(tip), statements } = looked.at(site, environment) else { continue };
+        let brief = survey::brief(&survey::nothing(), tip, statements.unwrap_or_default());
         let outlook = judge(site, environment, &brief, Depth::Plan).await;
         let Finding::Stopped { reasons, .. } = outlook.verdict else { continue };
         if reasons.iter().any(|reason| reason.code == Code::NamespaceNotFound) {

@@ -1,4 +1,6 @@
-//! `lockmaster lint`: is the pipeline file good?
+//! `lockmaster lint`: is the pipeline file good, and when do its windows open?
+
+mod openings;
 
 use serde::Serialize;
 
@@ -7,6 +9,7 @@ use super::diagnostic::{self, Failure, FindingBody, Verdict};
 use super::output::{Console, Document};
 use super::pipeline::{self, PipelineFile};
 use crate::config::{self, Finding, Pipeline, Severity};
+use crate::edge::clock;
 use crate::signature::Signers;
 
 /// Checks the pipeline file and the signers it names.
@@ -96,17 +99,17 @@ fn verdict(shown: &[Shown], arguments: &Lint) -> Verdict {
 #[derive(Serialize)]
 struct Body {
     findings: Vec<FindingBody>,
-    /// The next openings of each window; windows are not supported yet, so there are none.
-    openings: [(); 0],
+    openings: Vec<openings::Openings>,
 }
 
 fn report(file: &PipelineFile, pipelines: &[Pipeline], shown: &[Shown], console: &Console) -> Result<(), Failure> {
-    let body = Body { findings: shown.iter().map(|shown| FindingBody::new(&shown.finding)).collect(), openings: [] };
+    let findings = shown.iter().map(|shown| FindingBody::new(&shown.finding)).collect();
+    let body = Body { findings, openings: openings::of(pipelines, clock::now()) };
     let mut document = Document::new("lint", &body).from("file");
     if let [pipeline] = pipelines {
         document = document.of(pipeline.name.as_str());
     }
-    console.result(&document, || text(file, shown, console))
+    console.result(&document, || format!("{}{}", openings::text(&body.openings), text(file, shown, console)))
 }
 
 fn text(file: &PipelineFile, shown: &[Shown], console: &Console) -> String {

@@ -1,5 +1,7 @@
 //! `plan`: what would change in the cluster, field by field, and would it be admitted.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::answer::{Answer, columns, counted};
@@ -13,6 +15,7 @@ use crate::agent::observe;
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
+use crate::course::Brief;
 use crate::course::Known;
 use crate::deploylog::Counts;
 use crate::edge::git;
@@ -87,10 +90,11 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
     let planned = if target.at == At::Revision(".".to_owned()) {
         working_tree(site, environment, &known).await?
     } else {
-        match revision::commit(site, environment, target).await {
+        let revision::Found { commit, statements } = revision::find(site, environment, target).await;
+        match commit {
             Ok(commit) => {
                 tip = Some(commit.clone());
-                judged(site, environment, &known, commit).await?
+                judged(site, environment, &known, survey::brief(&known, commit, statements)).await?
             }
             Err(reason) if reason.code.class() == Class::Refused => Planned::Impossible(vec![reason]),
             Err(reason) => return Err(reason),
@@ -101,11 +105,11 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
     Ok(View { environment: environment.clone(), known, tip, planned, place })
 }
 
-async fn judged(site: &Site, environment: &Environment, known: &Known, commit: CommitId) -> Result<Planned, Reason> {
-    if known.log.accepted.as_ref().map(|accepted| &accepted.id) == Some(&commit) {
+async fn judged(site: &Site, environment: &Environment, known: &Known, brief: Brief) -> Result<Planned, Reason> {
+    if known.log.accepted.as_ref().map(|accepted| &accepted.id) == Some(&brief.tip) {
         return Ok(Planned::Stands);
     }
-    let outlook = judge::judge(site, environment, &survey::brief(known, commit), Depth::Plan).await;
+    let outlook = judge::judge(site, environment, &brief, Depth::Plan).await;
     match outlook.verdict {
         Finding::Unreachable(reason) => Err(reason),
         _ => Ok(Planned::Commit(Box::new(outlook))),
@@ -138,7 +142,7 @@ pub(super) async fn report(
     set: &ManifestSet,
 ) -> Result<Report, Reason> {
     let nobody = CommitId("0".repeat(40).parse().map_err(|_| Reason::new(Code::Bug, "forty zeros are an id"))?);
-    let brief = survey::brief(known, nobody);
+    let brief = survey::brief(known, nobody, BTreeMap::new());
     let ground = observe::observe(site, environment, set, &brief).await?;
     Ok(plan::report(set, &ground.borrowed()))
 }

@@ -1,27 +1,35 @@
 //! Finds the commit that a person names: the tip of an environment's branch, or `ENV@REV`.
 
+use std::collections::BTreeMap;
+
 use super::arguments::{At, Target};
 use crate::agent::run;
 use crate::agent::site::Site;
+use crate::agent::walk::Look;
 use crate::config::Environment;
 use crate::edge::git;
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Code, CommitId, ObjectId, Reason, RefName};
 
-/// The commit of a target, with its history in the mirror.
-///
-/// # Errors
-/// There is none, it cannot be read, or this way to name it is not built yet.
-pub(super) async fn commit(site: &Site, environment: &Environment, target: &Target) -> Result<CommitId, Reason> {
-    match &target.at {
-        At::Tip => {
-            let tips = run::tips(site, std::slice::from_ref(&environment.branch)).await;
-            tips.into_values().next().unwrap_or_else(|| Err(run::missing(&environment.branch)))
-        }
+/// What a target names, and the statements that the repository holds about its environment.
+pub(super) struct Found {
+    /// The commit, with its history in the mirror; or why there is none.
+    pub(super) commit: Result<CommitId, Reason>,
+    /// The tags.
+    pub(super) statements: BTreeMap<RefName, ObjectId>,
+}
+
+/// Finds what a target names; one look at the repository serves both.
+pub(super) async fn find(site: &Site, environment: &Environment, target: &Target) -> Found {
+    let looked = run::look(site, std::slice::from_ref(&environment.branch)).await;
+    let Look { tip, statements } = looked.at(site, environment);
+    let commit = match &target.at {
+        At::Tip => tip,
         At::Revision(revision) => named(site, revision).await,
         At::Sequence(_) | At::Latest => {
             Err(Reason::new(Code::Usage, format!("`{target}`: releases of log entries are not supported here yet")))
         }
-    }
+    };
+    Found { commit, statements: statements.unwrap_or_default() }
 }
 
 /// `HEAD` and what only the clone at the working directory knows is taken from there; everything else from the mirror.

@@ -48,12 +48,12 @@ pub(super) async fn views(
         known.push(survey::known(site, environment).await);
     }
     let branches: Vec<_> = environments.iter().map(|environment| environment.branch.clone()).collect();
-    let tips = run::tips(site, &branches).await;
+    let looked = run::look(site, &branches).await;
     let mut views = Vec::new();
     for (environment, known) in environments.into_iter().zip(known) {
-        let tip = tips.get(&environment.branch).cloned().unwrap_or_else(|| Err(run::missing(&environment.branch)));
+        let look = looked.at(site, &environment);
         let surveyed = match known {
-            Ok(known) => survey::survey(site, &environment, known, tip).await,
+            Ok(known) => survey::survey(site, &environment, known, look).await,
             Err(reason) => Err(reason),
         };
         let log = surveyed.as_ref().ok().map(|survey| &survey.known.log);

@@ -92,17 +92,11 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
     let reference = reference(environment, target);
     let place = message::place(site, environment, known.as_ref().map(|known| &known.log));
     let left_out = not_checked(depth, site.target.is_some());
-    let found = revision::commit(site, environment, target).await;
+    let revision::Found { commit: found, statements } = revision::find(site, environment, target).await;
     let tip = found.as_ref().ok().cloned();
     let outlook = match found {
         Ok(commit) => {
-            let blank = || crate::course::Brief {
-                tip: commit.clone(),
-                accepted: None,
-                standing: None,
-                inventory: crate::plan::Inventory::default(),
-            };
-            let brief = known.as_ref().map_or_else(blank, |known| survey::brief(known, commit.clone()));
+            let brief = survey::brief(known.as_ref().unwrap_or(&survey::nothing()), commit.clone(), statements);
             let outlook = judge::judge(site, environment, &brief, depth).await;
             match outlook.verdict {
                 Finding::Unreachable(reason) => return Err(reason),

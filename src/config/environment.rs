@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::field::{Field, Fields, Findings};
 use super::node::Node;
-use super::{Environment, Finding, Mention, Severity, Writer, pipeline, value};
+use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, promotion, value};
 use crate::name::{Code, EnvironmentName, Principal, RoleName};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::{Renderer, Sources};
@@ -20,26 +20,7 @@ const PRUNE_SHARE: f64 = 0.3;
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 /// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
-pub(super) const NOT_YET: [&str; 18] = [
-    "from",
-    "own",
-    "ownImages",
-    "approvals",
-    "windows",
-    "freezes",
-    "policies",
-    "slo",
-    "promote",
-    "giveUp",
-    "maxAge",
-    "queue",
-    "checks",
-    "soak",
-    "onFailure",
-    "rollback",
-    "units",
-    "serviceAccount",
-];
+pub(super) const NOT_YET: [&str; 6] = ["policies", "slo", "checks", "rollback", "units", "serviceAccount"];
 
 /// Names that the pipeline declares, for the names that an environment uses.
 pub(super) struct Declared<'a> {
@@ -55,6 +36,7 @@ pub(super) struct Places {
     pub(super) name: std::ops::Range<usize>,
     pub(super) namespaces: Vec<std::ops::Range<usize>>,
     pub(super) source: std::ops::Range<usize>,
+    pub(super) from: Option<std::ops::Range<usize>>,
 }
 
 /// Reads an environment; every finding is collected, also where the environment cannot be used.
@@ -77,21 +59,25 @@ pub(super) fn environment(
         or(fields.take("clusterKinds"), Vec::new(), |field| field.parse_list(findings, 0, value::group_kind));
     let writers = or(fields.take("writers"), None, |field| writers(field, declared, mentions, findings).map(Some));
     let carriers = or(fields.take("carriers"), Carriers::Plain, |field| carriers(field, findings));
+    let windows = or(fields.take("windows"), Vec::new(), |field| calendar::windows(field, findings));
+    let freezes = or(fields.take("freezes"), Vec::new(), |field| calendar::freezes(field, findings));
     let deadline = or(fields.take("deadline"), DEADLINE, |field| {
         field.parse(findings, |text| value::duration(text, &value::DEADLINE))
     });
     let adopt = or(fields.take("adopt"), Adopt::Identical, |field| adopt(field, findings));
     let on_drift = or(fields.take("drift"), OnDrift::Heal, |field| on_drift(field, findings));
     let prune_share = or(fields.take("prune"), PRUNE_SHARE, |field| prune_share(field, findings));
+    let promotion = promotion::promotion(&mut fields, declared, findings);
     let agent = or(fields.take("agent"), AGENT.to_owned(), |field| agent(field, findings));
     fields.refuse(&NOT_YET, findings);
     fields.finish(findings);
 
-    let (paths, namespaces) = (paths?, namespaces?);
+    let (paths, namespaces, (promotion, from)) = (paths?, namespaces?, promotion?);
     let places = Places {
         name: name_field.map_or(start, |field| field.node.span.clone()),
         namespaces: namespaces.spans,
         source: paths.spans.first().cloned().unwrap_or_default(),
+        from,
     };
     let default_namespace = namespaces.single.then(|| namespaces.values.first().cloned()).flatten();
     let environment = Environment {
@@ -103,17 +89,20 @@ pub(super) fn environment(
         cluster_kinds: cluster_kinds?,
         writers: writers?,
         carriers: carriers?,
+        windows: windows?,
+        freezes: freezes?,
         deadline: deadline?,
         adopt: adopt?,
         on_drift: on_drift?,
         prune_share: prune_share?,
+        promotion,
         agent: agent?,
     };
     Some((environment, places))
 }
 
 /// The value of a field that is there, or the default.
-fn or<T>(field: Option<Field<'_>>, default: T, read: impl FnOnce(&Field<'_>) -> Option<T>) -> Option<T> {
+pub(super) fn or<T>(field: Option<Field<'_>>, default: T, read: impl FnOnce(&Field<'_>) -> Option<T>) -> Option<T> {
     field.map_or(Some(default), |field| read(&field))
 }
 

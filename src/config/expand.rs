@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{API_VERSION, Auth, Environment, Pipeline, Publish, Repository, Trust, Writer};
+use super::{API_VERSION, Auth, Environment, Pipeline, Promote, Promotion, Publish, Queue, Repository, Trust, Writer};
+use crate::gate::calendar::{Freeze, Zone};
+use crate::name::{EnvironmentName, RoleName};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::Renderer;
 use crate::revision::Carriers;
@@ -105,11 +107,76 @@ struct FullEnvironment<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     writers: Option<Vec<&'a str>>,
     carriers: Carriers,
+    #[serde(flatten)]
+    promotion: FullPromotion<'a>,
+    windows: Vec<String>,
+    freezes: Vec<FullFreeze<'a>>,
     deadline: String,
     adopt: Adopt,
     drift: OnDrift,
     prune: FullPrune,
     agent: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FullPromotion<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    own: Vec<String>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    own_images: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approvals: Option<FullApprovals<'a>>,
+    give_up: String,
+    max_age: String,
+    soak: String,
+    queue: Queue,
+    promote: Promote,
+    on_failure: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FullApprovals<'a> {
+    count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
+    exclude_author: bool,
+    expires: String,
+}
+
+fn full_promotion(promotion: &Promotion) -> FullPromotion<'_> {
+    let Promotion { from, own, own_images, approvals, give_up, max_age, soak, queue, promote } = promotion;
+    let span = |duration: std::time::Duration| humantime::format_duration(duration).to_string();
+    FullPromotion {
+        from: from.as_ref().map(EnvironmentName::as_str),
+        own: own.iter().map(ToString::to_string).collect(),
+        own_images,
+        approvals: approvals.as_ref().map(|rule| FullApprovals {
+            count: rule.count,
+            role: rule.role.as_ref().map(RoleName::as_str),
+            exclude_author: rule.exclude_author,
+            expires: span(rule.expires),
+        }),
+        give_up: span(*give_up),
+        max_age: span(*max_age),
+        soak: span(*soak),
+        queue: *queue,
+        promote: *promote,
+        on_failure: "stop",
+    }
+}
+
+#[derive(Serialize)]
+struct FullFreeze<'a> {
+    from: &'a str,
+    until: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -147,10 +214,13 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         cluster_kinds,
         writers,
         carriers,
+        windows,
+        freezes,
         deadline,
         adopt,
         on_drift,
         prune_share,
+        promotion,
         agent,
     } = environment;
     let paths: Vec<String> = sources.paths.iter().map(ToString::to_string).collect();
@@ -166,12 +236,20 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         cluster_kinds: cluster_kinds.iter().map(ToString::to_string).collect(),
         writers: writers.as_ref().map(|writers| writers.iter().map(writer_name).collect()),
         carriers: *carriers,
+        promotion: full_promotion(promotion),
+        windows: windows.iter().map(ToString::to_string).collect(),
+        freezes: freezes.iter().map(freeze).collect(),
         deadline: humantime::format_duration(*deadline).to_string(),
         adopt: *adopt,
         drift: *on_drift,
         prune: FullPrune { share: percentage(*prune_share) },
         agent,
     }
+}
+
+fn freeze(freeze: &Freeze) -> FullFreeze<'_> {
+    let (from, until) = freeze.texts();
+    FullFreeze { from, until, zone: freeze.zone().map(Zone::name), reason: freeze.reason() }
 }
 
 fn writer_name(writer: &Writer) -> &str {

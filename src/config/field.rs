@@ -45,6 +45,17 @@ impl<'a> Findings<'a> {
         Finding { reason, severity: Severity::Error, span: self.one_line(start..span.end), suggestion: None }
     }
 
+    /// Where a word stands in a span, as a word of its own; the span where it does not.
+    pub(super) fn within(&self, span: &Range<usize>, word: &str) -> Range<usize> {
+        let (start, end) = (floor(self.text, span.start), floor(self.text, span.end.max(span.start)));
+        let text = &self.text[start..end];
+        let joins = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let alone = |(at, _): &(usize, &str)| {
+            !joins(text[..*at].chars().next_back()) && !joins(text[at + word.len()..].chars().next())
+        };
+        text.match_indices(word).find(alone).map_or(span.clone(), |(at, _)| start + at..start + at + word.len())
+    }
+
     pub(super) fn line_of(&self, span: &Range<usize>) -> usize {
         self.text[..floor(self.text, span.start)].matches('\n').count() + 1
     }

@@ -4,6 +4,7 @@
 //! or every [`Finding`] against the text, each with its place. Nothing here reads a file or knows the time, and no key
 //! is ever ignored: one that is unknown, or known and not built yet, is a finding.
 
+mod calendar;
 mod check;
 mod environment;
 mod expand;
@@ -11,6 +12,7 @@ mod field;
 mod nearest;
 mod node;
 mod pipeline;
+mod promotion;
 mod url;
 mod value;
 
@@ -19,7 +21,11 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::name::{CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RoleName};
+use crate::gate;
+use crate::gate::calendar::{Freeze, Window};
+use crate::name::{
+    CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RepoPath, RoleName,
+};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::Sources;
 use crate::revision::Carriers;
@@ -82,6 +88,63 @@ impl Pipeline {
             Writer::Principal(principal) => vec![principal.clone()],
         };
         environment.writers.as_ref().map(|writers| writers.iter().flat_map(members).collect())
+    }
+
+    /// The environments that lead to this one, nearest first.
+    #[must_use]
+    pub fn upstreams_of(&self, environment: &Environment) -> Vec<&Environment> {
+        let mut found = Vec::new();
+        let mut next = environment.promotion.from.as_ref();
+        while let Some(upstream) = next.and_then(|name| self.environment(name)) {
+            found.push(upstream);
+            next = upstream.promotion.from.as_ref();
+        }
+        found
+    }
+
+    /// The rules to enter an environment.
+    #[must_use]
+    pub fn rules(&self, environment: &Environment) -> gate::Rules {
+        let promotion = &environment.promotion;
+        let from = promotion.from.as_ref().and_then(|name| self.environment(name)).map(|upstream| gate::From {
+            environment: upstream.name.clone(),
+            branch: upstream.branch.short().to_owned(),
+            layout: self.layout(upstream),
+            soak: upstream.promotion.soak,
+            max_age: promotion.max_age,
+        });
+        let writers = self.writers_of(environment);
+        let approvals = promotion.approvals.as_ref().map(|rule| {
+            let members = |role: &RoleName| self.trust.roles.get(role).into_iter().flatten().cloned().collect();
+            let who = rule.role.as_ref().map_or_else(|| writers.clone(), |role| Some(members(role)));
+            let ApprovalRule { count, role, exclude_author, expires } = rule.clone();
+            gate::Approvals { count, role, who, exclude_author, expires }
+        });
+        gate::Rules {
+            pipeline: self.name.clone(),
+            environment: environment.name.clone(),
+            branch: environment.branch.short().to_owned(),
+            from,
+            layout: self.layout(environment),
+            own_images: promotion.own_images.clone(),
+            writers,
+            carriers: environment.carriers,
+            approvals,
+            windows: environment.windows.clone(),
+            freezes: environment.freezes.clone(),
+            give_up: promotion.give_up,
+            finish: promotion.queue == Queue::Finish,
+        }
+    }
+
+    /// Where an environment reads, and what of it is its own.
+    fn layout(&self, environment: &Environment) -> gate::Layout {
+        let others = self.environments.iter().filter(|other| other.name != environment.name);
+        gate::Layout {
+            paths: environment.sources.paths.clone(),
+            own: environment.promotion.own.clone(),
+            others: others.flat_map(|other| other.sources.paths.clone()).collect(),
+        }
     }
 
     /// What is allowed and looks like a mistake.
@@ -152,6 +215,10 @@ pub struct Environment {
     pub writers: Option<Vec<Writer>>,
     /// Which commits may enter that no writer signed.
     pub carriers: Carriers,
+    /// When a release may enter; empty: at any time.
+    pub windows: Vec<Window>,
+    /// When none may, whatever the windows say.
+    pub freezes: Vec<Freeze>,
     /// How long a release may take to settle.
     pub deadline: Duration,
     /// Whether existing objects may be taken.
@@ -160,8 +227,66 @@ pub struct Environment {
     pub on_drift: OnDrift,
     /// The share of the set, 0 to 1, that may be pruned without an approval.
     pub prune_share: f64,
+    /// How a release enters, and becomes proven.
+    pub promotion: Promotion,
     /// The agent that serves it.
     pub agent: String,
+}
+
+/// How a release enters an environment, and how it becomes proven there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promotion {
+    /// The environment that proves its content; `None`: signatures do.
+    pub from: Option<EnvironmentName>,
+    /// What belongs to this environment alone; empty: what no other environment names or contains.
+    pub own: Vec<RepoPath>,
+    /// Images, without tag and digest, that may run here though upstream never ran them.
+    pub own_images: Vec<String>,
+    /// Whose approvals are needed.
+    pub approvals: Option<ApprovalRule>,
+    /// How long a candidate may wait before it is refused.
+    pub give_up: Duration,
+    /// How long ago a release may have stood healthy upstream.
+    pub max_age: Duration,
+    /// How long a release must be healthy before it is proven.
+    pub soak: Duration,
+    /// Whether a candidate waits for the release before it.
+    pub queue: Queue,
+    /// Who moves the branch.
+    pub promote: Promote,
+}
+
+/// How many must approve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovalRule {
+    /// How many people.
+    pub count: usize,
+    /// Of which role; `None`: of the writers.
+    pub role: Option<RoleName>,
+    /// Whether those who wrote what is newly shipped do not count.
+    pub exclude_author: bool,
+    /// How long an approval counts after it was first seen.
+    pub expires: Duration,
+}
+
+/// Whether a candidate waits for the release before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Queue {
+    /// Until that is proven or failed.
+    Finish,
+    /// It takes its place.
+    Newest,
+}
+
+/// Who moves an environment's branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Promote {
+    /// People do.
+    Merge,
+    /// The agent does, when upstream is proven.
+    Auto,
 }
 
 /// Who may write into an environment.

@@ -10,7 +10,7 @@ use super::url::Transport;
 use super::{
     API_VERSION, Auth, FILE_LIMIT, Finding, Mention, Pipeline, Publish, RemoteUrl, Repository, Severity, Trust,
 };
-use super::{check, value};
+use super::{check, promotion, value};
 use crate::name::{Code, CommitId, PipelineName, Principal, RoleName};
 
 /// Releases that are kept to go back to, where the file says nothing.
@@ -94,9 +94,11 @@ fn pipeline(
         let read = items.iter().enumerate().map(|(index, item)| {
             let named = environment(item.node, index, &declared, &mut mentions, findings)?;
             claims.add(named.0.clone(), &named.1, findings);
-            Some(named.0)
+            Some((named.0, named.1.from))
         });
-        read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+        let read = read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
+        promotion::check_upstreams(&read, findings);
+        Some(read.into_iter().map(|(environment, _)| environment).collect())
     });
     spec.refuse(&["publishWithin", "checks"], findings);
     spec.finish(findings);

@@ -62,10 +62,23 @@ fn absent_keys_have_their_defaults() {
         cluster_kinds: Vec::new(),
         writers: None,
         carriers: Carriers::Plain,
+        windows: Vec::new(),
+        freezes: Vec::new(),
         deadline: Duration::from_secs(600),
         adopt: Adopt::Identical,
         on_drift: OnDrift::Heal,
         prune_share: 0.3,
+        promotion: Promotion {
+            from: None,
+            own: Vec::new(),
+            own_images: Vec::new(),
+            approvals: None,
+            give_up: Duration::from_secs(14 * 86_400),
+            max_age: Duration::from_secs(30 * 86_400),
+            soak: Duration::ZERO,
+            queue: Queue::Newest,
+            promote: Promote::Merge,
+        },
         agent: "default".to_owned(),
     };
     assert_eq!(pipeline.environments, [environment]);
@@ -97,6 +110,101 @@ fn every_built_key_is_read() {
 }
 
 #[test]
+fn windows_and_freezes_are_read_and_an_empty_list_is_none() {
+    let text = environment_with(
+        "windows: [Mon-Fri 09:00-16:30 Europe/Berlin, \"cron 0 9 * * Sat for 2h UTC\"]\n    freezes:\n    - {from: 2026-12-20, until: \
+         2027-01-02, zone: Europe/Berlin, reason: holidays}\n    - {from: \"2026-11-27T00:00:00Z\", until: \"2026-11-30T00:00:00Z\"}",
+    );
+    let environment = &only(&text).environments[0];
+    let windows: Vec<String> = environment.windows.iter().map(ToString::to_string).collect();
+    assert_eq!(windows, ["Mon-Fri 09:00-16:30 Europe/Berlin", "cron 0 9 * * Sat for 2h UTC"]);
+    let freezes: Vec<String> = environment.freezes.iter().map(ToString::to_string).collect();
+    let expected = ["2026-12-20 to 2027-01-02 Europe/Berlin: holidays", "2026-11-27T00:00:00Z to 2026-11-30T00:00:00Z"];
+    assert_eq!(freezes, expected);
+    assert_eq!(only(&environment_with("windows: []\n    freezes: []")).environments, only(BASE).environments);
+}
+
+#[test]
+fn a_window_that_is_none_is_found_at_its_word_with_what_may_be_meant() {
+    let label = "invalid-value: `windows` in environment `dev`";
+    let days = "expected days, such as `Mon-Fri`, `Mon,Wed`, or `daily`";
+    let zone = "expected a time zone, such as `Europe/Berlin` or `UTC`";
+    for (key, expected, suggestion) in [
+        (
+            "windows: [Mon-Fry 09:00-16:30 UTC]",
+            format!("12:19 {label} is `Mon-Fry 09:00-16:30 UTC`, instead of `Fry` {days}"),
+            Some("Fri"),
+        ),
+        (
+            "windows: [Monday 09:00-16:30 UTC]",
+            format!("12:15 {label} is `Monday 09:00-16:30 UTC`, instead of `Monday` {days}"),
+            Some("Mon"),
+        ),
+        (
+            "windows: [daily 09:00-16:30 UTC, daily 09:00-16:30 America/New-York]",
+            format!("12:56 {label} is `daily 09:00-16:30 America/New-York`, instead of `America/New-York` {zone}"),
+            Some("America/New_York"),
+        ),
+        (
+            "windows: [Mon 9-17 UTC]",
+            format!(
+                "12:19 {label} is `Mon 9-17 UTC`, instead of `9-17` expected two times of day, such as `09:00-16:30`"
+            ),
+            None,
+        ),
+        (
+            "windows: [cron 0 9 * * 0-9 for 7h UTC]",
+            format!(
+                "12:28 {label} is `cron 0 9 * * 0-9 for 7h UTC`, instead of `0-9` expected a day of week as crontab(5) writes it"
+            ),
+            None,
+        ),
+        ("windows: daily 09:00-16:30 UTC", format!("12:14 {label} is text, expected a list"), None),
+        (
+            "windows: [daily 09:00-16:30 UTC, daily  09:00-16:30 UTC]",
+            format!("12:38 {label} names `daily  09:00-16:30 UTC` twice"),
+            None,
+        ),
+    ] {
+        suggested(key, &expected, suggestion);
+    }
+}
+
+/// The only finding against a line of the environment, and what is suggested in its place.
+fn suggested(line: &str, expected: &str, suggestion: Option<&str>) {
+    let text = environment_with(line);
+    assert_eq!(findings(&text), [expected], "{line}");
+    let found = read("lockmaster.yaml", &text).expect_err("because there is a finding");
+    assert_eq!(found[0].suggestion.as_deref(), suggestion, "{line}");
+}
+
+#[test]
+fn a_freeze_that_is_none_is_found_at_its_field() {
+    let zone = "expected a time zone, such as `Europe/Berlin` or `UTC`";
+    let freezes = "`freezes` in environment `dev`";
+    for (key, expected, suggestion) in [
+        (
+            "freezes: [{from: 2026-12-20, until: 2027-01-02, zone: Europ/Berlin}]",
+            format!("12:59 invalid-value: `zone` in {freezes} is `Europ/Berlin`, {zone}"),
+            Some("Europe/Berlin"),
+        ),
+        (
+            "freezes: [{from: 2026-12-20, until: 2026-12-20, zone: UTC}]",
+            format!("12:41 invalid-value: `until` in {freezes} is `2026-12-20`, expected a time after `from`"),
+            None,
+        ),
+        ("freezes: [{from: 2026-12-20, zone: UTC}]", format!("12:16 invalid-value: {freezes} has no `until`"), None),
+        (
+            "freezes: [{from: 2026-12-20, until: 2026-12-21, zone: UTC, reson: x}]",
+            format!("12:64 unknown-key: unknown key `reson` in {freezes}"),
+            Some("reason"),
+        ),
+    ] {
+        suggested(key, &expected, suggestion);
+    }
+}
+
+#[test]
 fn carriers_that_are_allowed_are_a_warning() {
     let text = environment_with("carriers: allow");
     assert_eq!(only(&text).environments[0].carriers, Carriers::Allow);
@@ -114,7 +222,11 @@ fn expanding_what_was_expanded_changes_nothing() {
     let password = with_repository("{url: https://h/x, auth: {username: \"1\", passwordFile: p}, caFile: ca.pem}");
     let several =
         BASE.replace("path: overlays/dev", "paths: [a, b]").replace("namespace: shop-dev", "namespaces: [x, z]");
-    for text in [BASE.to_owned(), odd, ssh, password, several] {
+    let calendar = environment_with(
+        "windows: [Mon-Fri 09:00-16:30 Europe/Berlin]\n    freezes: [{from: 2026-12-20, until: 2027-01-02 12:00, zone: UTC, reason: \
+         \"no\"}, {from: \"2026-12-20T00:00:00Z\", until: \"2026-12-21T00:00:00Z\"}]",
+    );
+    for text in [BASE.to_owned(), odd, ssh, password, several, calendar] {
         let first = only(&text);
         let full = expand(&first);
         let second = only(&full);

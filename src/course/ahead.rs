@@ -1,10 +1,10 @@
 //! Steps 3 to 9: the candidate is judged, its bytes are stored, and it is put forward for opening.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
-use crate::deploylog::{EntryCommit, GateVerdict, Log};
+use crate::deploylog::{EntryCommit, GateVerdict, Log, Past};
 use crate::manifest::ManifestSet;
 use crate::name::{Code, CommitId, Digest, Reason};
 
@@ -16,6 +16,8 @@ pub(super) struct Ahead {
     stand: Stand,
     /// The opening that the candidate was judged against.
     base: Option<u64>,
+    /// How often a fact that gates ask about has changed.
+    facts: u64,
     retry: Backoff,
 }
 
@@ -42,9 +44,15 @@ pub(super) struct Candidate {
     pub(super) commit: EntryCommit,
     pub(super) opening: Opening,
     pub(super) durations_ms: std::collections::BTreeMap<String, u64>,
+    judged_at: Timestamp,
 }
 
 impl Candidate {
+    /// Whether what it was judged by may have changed since.
+    fn is_stale(&self, now: Timestamp) -> bool {
+        self.opening.admitted.promotes() && now.duration_since(self.judged_at) > FRESH
+    }
+
     fn release(&self) -> Digest {
         self.opening.admitted.plan().report().digest
     }
@@ -57,7 +65,13 @@ pub(super) struct Stopped {
     pub(super) refused: bool,
     pub(super) reasons: Vec<Reason>,
     pub(super) gates: Vec<GateVerdict>,
+    /// When the gates may say something else without anybody doing anything.
+    pub(super) until: Option<Timestamp>,
 }
+
+/// How old a verdict may be when it opens a promotion: its upstream's log was read as long ago (course.md §2 of the
+/// design).
+const FRESH: SignedDuration = SignedDuration::from_secs(5);
 
 impl Ahead {
     /// A tip was read: another one than before is a new candidate, the same one is looked at again if it was stopped by
@@ -75,6 +89,15 @@ impl Ahead {
     /// What this candidate was judged against has changed.
     pub(super) fn judge_again(&mut self) {
         self.stand = Stand::New;
+    }
+
+    /// A fact that its gates ask about has changed: no verdict is final (DESIGN §3).
+    pub(super) fn hear_news(&mut self) {
+        self.facts += 1;
+        if matches!(self.stand, Stand::Stopped(_) | Stand::Storing(_) | Stand::Ready(_)) {
+            self.stand = Stand::New;
+            self.retry = Backoff::default();
+        }
     }
 
     /// The log was read again: what was judged against another opening than the one that stands means nothing.
@@ -100,7 +123,10 @@ impl Ahead {
     pub(super) fn due_at(&self) -> Option<Timestamp> {
         match &self.stand {
             Stand::New | Stand::Storing(_) => self.retry.due_at(),
-            Stand::Stopped(stopped) if stopped.rests_on_cluster() => self.retry.due_at(),
+            Stand::Stopped(stopped) => {
+                let retry = self.retry.due_at().filter(|_| stopped.rests_on_cluster());
+                [retry, stopped.until].into_iter().flatten().min()
+            }
             _ => None,
         }
     }
@@ -180,12 +206,19 @@ impl Course {
         let (due, base) = (self.ahead.retry.is_due(now), self.base());
         let judge = match &self.ahead.stand {
             Stand::New => !self.ahead.is_accepted(&known.log) && due,
-            Stand::Stopped(stopped) => stopped.rests_on_cluster() && due,
+            Stand::Stopped(stopped) => {
+                (stopped.rests_on_cluster() && due) || stopped.until.is_some_and(|until| now >= until)
+            }
             Stand::Unchanged(commit) => commit != tip,
             Stand::Storing(_) if due => return self.store(),
-            Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
+            Stand::Ready(candidate) => candidate.is_stale(now),
+            Stand::Storing(_) | Stand::Opening(_) => false,
         };
-        if judge && !self.awaits(&Awaited::Judge(tip.clone(), base)) {
+        if matches!(self.ahead.stand, Stand::Ready(_)) && judge {
+            self.ahead.judge_again();
+        }
+        let facts = self.ahead.facts;
+        if judge && !self.awaits(&Awaited::Judge(tip.clone(), base, facts)) {
             let brief = Brief {
                 tip: tip.clone(),
                 accepted: known.log.accepted.clone(),
@@ -195,13 +228,16 @@ impl Course {
                     .as_ref()
                     .map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
                 inventory: known.inventory.clone(),
+                past: Past::of(&known.log),
+                statements: self.decrees.listed.clone(),
             };
-            self.issue(Awaited::Judge(tip.clone(), base), Order::Judge(Box::new(brief)));
+            self.issue(Awaited::Judge(tip.clone(), base, facts), Order::Judge(Box::new(brief)));
         }
     }
 
-    pub(super) fn file_judged(&mut self, commit: CommitId, base: Option<u64>, judged: Judged, now: Timestamp) {
-        let stale = self.known.is_some() && self.base() != base;
+    pub(super) fn file_judged(&mut self, what: (CommitId, Option<u64>, u64), judged: Judged, now: Timestamp) {
+        let (commit, base, facts) = what;
+        let stale = (self.known.is_some() && self.base() != base) || self.ahead.facts != facts;
         if stale || self.ahead.tip.as_ref() != Some(&commit) || self.ahead.is_opening() {
             return;
         }
@@ -215,12 +251,14 @@ impl Course {
             Verdict::Admitted(opening) => {
                 self.succeeded();
                 self.ahead.retry = Backoff::default();
-                self.ahead.stand = Stand::Storing(Box::new(Candidate { commit: candidate, opening, durations_ms }));
+                self.ahead.stand =
+                    Stand::Storing(Box::new(Candidate { commit: candidate, opening, durations_ms, judged_at: now }));
             }
-            Verdict::Stopped { refused, reasons, gates } => {
+            Verdict::Stopped { refused, reasons, gates, until } => {
                 self.succeeded();
                 self.ahead.retry.failed(now, None);
-                self.ahead.stand = Stand::Stopped(Box::new(Stopped { commit: candidate, refused, reasons, gates }));
+                self.ahead.stand =
+                    Stand::Stopped(Box::new(Stopped { commit: candidate, refused, reasons, gates, until }));
             }
             Verdict::Unreachable(reason) => {
                 self.ahead.retry.failed(now, None);

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::ahead::Candidate;
 use super::backoff::{Backoff, later};
 use super::inventory::Prunes;
+use super::proving::Proving;
 use super::release::{Progress, Release};
 use super::seeing::Moment;
 use super::tally::Tally;
@@ -47,6 +48,7 @@ pub(super) struct Behind {
     /// A fresh read found everything well.
     confirmed: bool,
     confirm: Backoff,
+    pub(super) proving: Proving,
     pub(super) tally: Tally,
     pub(super) healed_at: Option<Timestamp>,
 }
@@ -146,7 +148,8 @@ impl Behind {
         }
     }
 
-    /// Why the standing release failed, if it did.
+    /// Why the standing release failed, if it did. Until it has settled once the deadline counts from its opening; after
+    /// that, from the moment at which it was not well any more (rule 21).
     pub(super) fn failure(
         &self,
         standing: &StandingRelease,
@@ -161,7 +164,9 @@ impl Behind {
         if !failed.is_empty() {
             return Some(failed);
         }
-        let late = now >= later(standing.opened_at, deadline) && !self.is_settled();
+        let settled_once = matches!(standing.outcome, Some((Phase::Settled, _)));
+        let since = if settled_once { release.unsettled_since()? } else { standing.opened_at };
+        let late = now >= later(since, deadline) && !self.is_settled();
         late.then(|| release.unsettled_objects(deadline))
     }
 
@@ -169,13 +174,20 @@ impl Behind {
         self.release.as_ref().is_some_and(Release::is_settled)
     }
 
-    pub(super) fn is_proven(&self) -> bool {
+    /// Whether a fresh read found it settled, and nothing is left to prune.
+    pub(super) fn is_confirmed(&self) -> bool {
         self.is_settled() && self.pruned && self.confirmed
     }
 
-    pub(super) fn is_proven_after_all(&self, deadline: Duration, now: Timestamp) -> bool {
+    /// Whether it has been well for so long without a break.
+    pub(super) fn is_well_for(&self, span: Duration, now: Timestamp) -> bool {
         let since = self.release.as_ref().and_then(Release::settled_since);
-        self.is_proven() && since.is_some_and(|since| now >= later(since, deadline))
+        since.is_some_and(|since| now >= later(since, span))
+    }
+
+    /// What was claimed is written: the next claim needs a fresh read of its own.
+    pub(super) fn claimed(&mut self) {
+        self.confirmed = false;
     }
 
     /// Whether nothing more happens by itself: proven and pruned, or failed and tried.
@@ -185,6 +197,8 @@ impl Behind {
         let still = ours && self.release.as_ref().is_some_and(Release::rests) && self.renew.is_empty();
         match &standing.outcome {
             Some((Phase::Failed, _)) => true,
+            // What is left is a matter of time.
+            Some((Phase::Settled, _)) => still && self.pruned && self.is_settled() && self.proving.rests(),
             Some(_) => still && self.pruned,
             None => false,
         }
@@ -194,9 +208,9 @@ impl Behind {
         let standing = log.standing.as_ref()?;
         let open = standing.outcome.is_none();
         let deadline = open.then(|| later(standing.opened_at, settings.deadline)).filter(|time| *time > now);
-        let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline, now));
+        let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline, settings.soak, now));
         let own = [self.recall.due_at(), self.inventory.due_at(), self.confirm.due_at(), self.renew_at];
-        let deletions = self.deletions.values().filter_map(Backoff::due_at);
+        let deletions = self.deletions.values().filter_map(Backoff::due_at).chain(self.proving.wakes_at(now));
         own.into_iter().flatten().chain(deadline).chain(release).chain(deletions).filter(|time| *time > now).min()
     }
 
@@ -230,9 +244,10 @@ impl Course {
             self.behind.confirmed = false;
         }
         let pruned = (proven || settled) && self.prune(now, proven);
-        if pruned && settled && !proven {
+        if pruned && settled && !proven && self.is_claim_due(&standing, now) {
             self.confirm(now);
         }
+        self.check(&standing, now);
         let in_doubt = self.behind.release.as_mut().is_some_and(|release| std::mem::take(&mut release.in_doubt));
         if in_doubt && self.is_log_old(now) {
             // Perhaps another agent opened a newer release.

@@ -20,12 +20,14 @@
 mod ahead;
 mod backoff;
 mod behind;
+mod decrees;
 mod heat;
 mod inventory;
 mod object;
 mod order;
 mod overview;
 mod pen;
+mod proving;
 mod queue;
 mod release;
 mod seeing;
@@ -38,16 +40,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::manifest::Fence;
-use crate::name::{CommitId, Digest, EnvironmentName, ObjectKey, Reason};
+use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::drift::HashKey;
 use crate::plan::{Inventory, Policy};
 
 use ahead::Ahead;
 use backoff::Backoff;
 use behind::Behind;
+use decrees::Decrees;
 pub use order::{
-    Answer, Appended, Applied, Brief, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, Loss, News,
-    Opening, Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
+    Answer, Appended, Applied, Brief, Decree, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, Loss,
+    News, Opening, Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
 };
 pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;
@@ -60,6 +63,8 @@ pub struct Settings {
     pub environment: EnvironmentName,
     /// From the `opened` entry until a release that has not settled fails.
     pub deadline: Duration,
+    /// How long it must be healthy before it is proven.
+    pub soak: Duration,
     /// How many releases stay recallable.
     pub keep: usize,
     /// What a plan may do.
@@ -78,8 +83,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Awaited {
     Log,
-    /// The candidate, and the opening that it is judged against.
-    Judge(CommitId, Option<u64>),
+    /// The candidate, the opening that it is judged against, and how often the facts of its gates had changed.
+    Judge(CommitId, Option<u64>, u64),
+    Statements(BTreeMap<RefName, ObjectId>),
     Store(Digest),
     Append,
     Recall(u64),
@@ -112,6 +118,9 @@ pub struct Course {
     known_at: Timestamp,
     reading: Backoff,
     tip: Option<Result<CommitId, Reason>>,
+    decrees: Decrees,
+    /// The entries that the log upstream had when it was last heard of.
+    upstream: u64,
     ahead: Ahead,
     behind: Behind,
     pen: Pen,
@@ -141,6 +150,8 @@ impl Course {
             known_at: Timestamp::MIN,
             reading: Backoff::default(),
             tip: None,
+            decrees: Decrees::default(),
+            upstream: 0,
             ahead: Ahead::default(),
             behind: Behind::default(),
             pen: Pen::default(),
@@ -163,6 +174,8 @@ impl Course {
         match event {
             Event::Tick => self.behind.look_again(now),
             Event::Tip(tip) => self.file_tip(tip),
+            Event::Statements(listed) => self.file_statements(listed),
+            Event::Upstream(entries) => self.file_upstream(entries),
             Event::Sighting(sighting) => self.file_sighting(sighting, now),
             Event::Stop => self.stopping = true,
             Event::Answer(token, answer) => {
@@ -208,10 +221,21 @@ impl Course {
         self.tip = Some(tip);
     }
 
+    /// The log upstream has grown: what it proves may have changed.
+    fn file_upstream(&mut self, entries: u64) {
+        if self.upstream != entries {
+            self.upstream = entries;
+            self.ahead.hear_news();
+        }
+    }
+
     fn file_answer(&mut self, awaited: Awaited, answer: Answer, now: Timestamp) {
         match (awaited, answer) {
             (Awaited::Log, Answer::Log(read)) => self.file_log(read, now),
-            (Awaited::Judge(commit, base), Answer::Judged(judged)) => self.file_judged(commit, base, *judged, now),
+            (Awaited::Judge(commit, base, facts), Answer::Judged(judged)) => {
+                self.file_judged((commit, base, facts), *judged, now);
+            }
+            (Awaited::Statements(asked), Answer::Statements(found)) => self.file_decrees(asked, found, now),
             (Awaited::Store(release), Answer::Stored(stored)) => self.file_stored(release, stored, now),
             (Awaited::Append, Answer::Appended(appended)) => self.file_appended(appended, now),
             (Awaited::Recall(sequence), Answer::Recalled(recalled)) => self.file_recalled(sequence, recalled, now),
@@ -276,6 +300,7 @@ impl Course {
             return self.decide_pen(now);
         }
         self.decide_behind(now);
+        self.decide_decrees(now);
         self.decide_ahead(now);
         self.decide_pen(now);
         self.collect();
@@ -295,7 +320,8 @@ impl Course {
     fn collect(&mut self) {
         let Some(known) = &self.known else { return };
         let Some(standing) = &known.log.standing else { return };
-        if standing.outcome.is_none() || self.collected == Some(standing.release) || self.ahead.is_opening() {
+        let open = matches!(standing.outcome, None | Some((crate::deploylog::Phase::Settled, _)));
+        if open || self.collected == Some(standing.release) || self.ahead.is_opening() {
             return;
         }
         self.collected = Some(standing.release);
@@ -329,7 +355,9 @@ impl Course {
         let deadline = self.known.as_ref().and_then(|known| self.behind.wakes_at(&known.log, &self.settings, now));
         // What was due at this moment has just been decided: a time that has passed would only spin.
         let heals = self.behind.tally.due_at();
-        let times = [reading, deadline, self.ahead.due_at(), self.pen.due_at(), heals].into_iter().flatten();
+        let times = [reading, deadline, self.ahead.due_at(), self.decrees.due_at(), self.pen.due_at(), heals]
+            .into_iter()
+            .flatten();
         times.filter(|time| *time > now).min()
     }
 }

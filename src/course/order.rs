@@ -10,11 +10,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::object::Found;
-use crate::deploylog::{EntryCommit, GateVerdict, Log, Proposal, Recalled};
+use crate::deploylog::{Action, EntryCommit, GateVerdict, Log, Past, Proposal, Recalled, Stated};
 use crate::gate::Admitted;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::Manifest;
-use crate::name::{CommitId, Digest, GroupVersionKind, ObjectKey, Reason};
+use crate::name::{CommitId, Digest, GroupVersionKind, ObjectId, ObjectKey, Principal, Reason, RefName};
 use crate::plan::drift::{Drift, View};
 use crate::plan::{self, Inventory, Live, Member};
 
@@ -42,6 +42,23 @@ pub struct Brief {
     pub standing: Option<StandingBrief>,
     /// What we created in the cluster.
     pub inventory: Inventory,
+    /// What the environment's log remembers.
+    pub past: Past,
+    /// The tags that state something about the environment, as the repository has them.
+    pub statements: BTreeMap<RefName, ObjectId>,
+}
+
+/// A freeze, or its end, by somebody who may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decree {
+    /// [`Action::Freeze`](crate::deploylog::Action) or [`Action::Unfreeze`](crate::deploylog::Action).
+    pub action: Action,
+    /// Who signed it.
+    pub signer: Principal,
+    /// What is stated.
+    pub stated: Stated,
+    /// The raw tag.
+    pub bytes: Vec<u8>,
 }
 
 /// What judging needs to know of the standing release.
@@ -58,6 +75,8 @@ pub struct StandingBrief {
 pub enum Order {
     /// Read the journal and the inventory.
     ReadLog,
+    /// Read what these tags state about freezes.
+    ReadStatements(BTreeMap<RefName, ObjectId>),
     /// Walk steps 3 to 8 for a candidate; nothing is written to the target.
     Judge(Box<Brief>),
     /// Keep a release's canonical bytes, so that it can be recalled.
@@ -206,6 +225,8 @@ pub enum Verdict {
         reasons: Vec<Reason>,
         /// The gates, if the walk came that far.
         gates: Vec<GateVerdict>,
+        /// When they may say something else without anybody doing anything.
+        until: Option<Timestamp>,
     },
     /// Something could not be read; tried again.
     Unreachable(Reason),
@@ -276,6 +297,8 @@ pub enum Deleted {
 pub enum Answer {
     /// To [`Order::ReadLog`].
     Log(Result<Box<Known>, Reason>),
+    /// To [`Order::ReadStatements`].
+    Statements(Result<Vec<Decree>, Reason>),
     /// To [`Order::Judge`].
     Judged(Box<Judged>),
     /// To [`Order::StoreRelease`].
@@ -347,6 +370,10 @@ pub enum Event {
     Tick,
     /// The tip of the environment's branch as the repository has it, or why it could not be read.
     Tip(Result<CommitId, Reason>),
+    /// The tags that state something about the environment, as the repository has them.
+    Statements(BTreeMap<RefName, ObjectId>),
+    /// The log of the environment upstream has this many entries.
+    Upstream(u64),
     /// A watch saw something.
     Sighting(Sighting),
     /// An order was carried out.

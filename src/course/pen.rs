@@ -1,14 +1,14 @@
 //! The pen: at most one append to the log is in flight. Proposals are looked for in the order of this file, stricter
 //! first; the reply says what now stands at that sequence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
 use super::tally::Tally;
 use super::{Appended, Awaited, Course, Known, Order};
-use crate::deploylog::{Action, EntryCommit, Genesis, Log, Phase, Proposal, StandingRelease};
+use crate::deploylog::{Action, Genesis, Log, Phase, Proposal, StandingRelease};
 use crate::name::{Code, CommitId, Reason};
 
 #[derive(Debug, Default)]
@@ -22,26 +22,6 @@ pub(super) struct Pen {
 impl Pen {
     pub(super) fn due_at(&self) -> Option<Timestamp> {
         self.retry.due_at()
-    }
-}
-
-/// A proposal about a commit, with everything else left out.
-fn blank(action: Action, phase: Option<Phase>, commit: Option<EntryCommit>) -> Proposal {
-    Proposal {
-        action,
-        phase,
-        units: vec![".".to_owned()],
-        actor: "agent".to_owned(),
-        commit,
-        release: None,
-        of: None,
-        supersedes: None,
-        reasons: Vec::new(),
-        gates: Vec::new(),
-        counts: None,
-        durations_ms: BTreeMap::new(),
-        genesis: None,
-        files: BTreeMap::new(),
     }
 }
 
@@ -67,6 +47,7 @@ impl Course {
             known.log.entries.is_empty()
                 || !known.log.unclosed.is_empty()
                 || self.ahead.ready().is_some()
+                || self.decrees.proposal(known).is_some()
                 || self.refusal(known).is_some()
         })
     }
@@ -83,14 +64,17 @@ impl Course {
         if self.stopping {
             return self.heals(known, now).map(|heals| (heals, false));
         }
+        if let Some(decree) = self.decrees.proposal(known) {
+            return Some((decree, false));
+        }
         if let Some(failed) = self.failed_outcome(known, now) {
             return Some((failed, false));
         }
         if let Some(opened) = self.opened(known) {
             return Some((opened, true));
         }
-        if let Some(proven) = self.proven_outcome(known, now) {
-            return Some((proven, false));
+        if let Some(claimed) = self.claimed(known, now) {
+            return Some((claimed, false));
         }
         if let Some(heals) = self.heals(known, now) {
             return Some((heals, false));
@@ -106,14 +90,14 @@ impl Course {
             return None;
         }
         let standing = known.log.standing.as_ref()?;
-        let mut proposal = blank(Action::Heal, None, Some(standing.commit.clone()));
+        let mut proposal = Proposal::new(Action::Heal, None, Some(standing.commit.clone()));
         proposal.release = Some(standing.release);
         proposal.reasons = tally.reasons();
         Some(proposal)
     }
 
     fn genesis(&self, known: &Known) -> Proposal {
-        let mut proposal = blank(Action::Genesis, None, None);
+        let mut proposal = Proposal::new(Action::Genesis, None, None);
         proposal.units = Vec::new();
         proposal.files = self.settings.files.clone();
         proposal.genesis = Some(Genesis {
@@ -135,44 +119,43 @@ impl Course {
         if deleting {
             return None;
         }
-        let mut proposal = blank(Action::Sync, Some(Phase::Opened), Some(candidate.commit.clone()));
+        let admitted = &candidate.opening.admitted;
+        let action = if admitted.promotes() { Action::Promote } else { Action::Sync };
+        let mut proposal = Proposal::new(action, Some(Phase::Opened), Some(candidate.commit.clone()));
         let signer = candidate.commit.signer.as_ref().map(|signer| signer.principal.to_string());
-        proposal.actor = signer.unwrap_or_else(|| "agent".to_owned());
+        let approvers = Some(admitted.approvers().to_owned()).filter(|names| !names.is_empty());
+        proposal.actor = signer.or(approvers).unwrap_or_else(|| "agent".to_owned());
+        proposal.images = admitted.images().iter().cloned().collect();
+        proposal.upstream = admitted.upstream().cloned();
         proposal.release = Some(plan.report().digest);
         proposal.supersedes = known.log.standing.as_ref().map(|standing| standing.sequence);
-        proposal.gates = candidate.opening.admitted.gates();
+        proposal.gates = admitted.gates();
         proposal.counts = Some(plan.report().counts);
         proposal.durations_ms = candidate.durations_ms.clone();
         proposal.files = self.settings.files.clone();
+        proposal.files.extend(admitted.evidence().clone());
         proposal.files.insert("inputs".to_owned(), plan.rendered().inputs().to_text().into_bytes());
         Some(proposal)
     }
 
     fn failed_outcome(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
         let standing = known.log.standing.as_ref()?;
-        if standing.outcome.is_some() {
+        if !matches!(standing.outcome, None | Some((Phase::Settled, _))) {
             return None;
         }
-        let reasons = self.behind.failure(standing, self.settings.deadline, now)?;
-        let mut proposal = outcome(standing, Phase::Failed);
+        let failure = self.behind.failure(standing, self.settings.deadline, now);
+        let reasons = failure.or_else(|| self.behind.proving.failure())?;
+        let mut proposal = outcome(&known.log, standing, Phase::Failed);
         proposal.reasons = reasons;
         proposal.durations_ms = self.behind.durations_ms();
         Some(proposal)
     }
 
-    fn proven_outcome(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
+    fn claimed(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
         let standing = known.log.standing.as_ref()?;
-        let wanted = match &standing.outcome {
-            None => self.behind.is_proven(),
-            // Rule 11: a failed release that stays healthy for as long as it was given to settle is proven after all.
-            Some((Phase::Failed, _)) => self.behind.is_proven_after_all(self.settings.deadline, now),
-            Some(_) => false,
-        };
-        wanted.then(|| {
-            let mut proposal = outcome(standing, Phase::Proven);
-            proposal.durations_ms = self.behind.durations_ms();
-            proposal
-        })
+        let mut proposal = outcome(&known.log, standing, self.claim(known, now)?);
+        proposal.durations_ms = self.behind.durations_ms();
+        Some(proposal)
     }
 
     /// A refusal or a wait, once per candidate and codes, also where two alternate (rule 13).
@@ -183,7 +166,7 @@ impl Course {
             return None;
         }
         let action = if stopped.refused { Action::Refuse } else { Action::Wait };
-        let mut proposal = blank(action, None, Some(stopped.commit.clone()));
+        let mut proposal = Proposal::new(action, None, Some(stopped.commit.clone()));
         proposal.reasons = stopped.reasons.clone();
         proposal.gates = stopped.gates.clone();
         Some(proposal)
@@ -197,6 +180,14 @@ impl Course {
         match appended {
             Appended::Ours(log) => {
                 self.succeeded();
+                let last = log.entries.last().map(|entry| &entry.body);
+                if last.is_some_and(|body| body.phase == Some(Phase::Settled)) {
+                    self.behind.claimed();
+                }
+                let written = last.map(|body| body.action);
+                if matches!(written, Some(Action::Freeze | Action::Unfreeze)) {
+                    self.ahead.hear_news();
+                }
                 self.pen.retry = Backoff::default();
                 self.known_at = now;
                 if opening {
@@ -238,18 +229,25 @@ fn is_told(log: &Log, commit: &CommitId, codes: &BTreeSet<Code>) -> bool {
     })
 }
 
-fn outcome(standing: &StandingRelease, phase: Phase) -> Proposal {
-    let mut proposal = blank(Action::Sync, Some(phase), Some(standing.commit.clone()));
+fn outcome(log: &Log, standing: &StandingRelease, phase: Phase) -> Proposal {
+    let action = action_of(log, standing.sequence);
+    let mut proposal = Proposal::new(action, Some(phase), Some(standing.commit.clone()));
     proposal.release = Some(standing.release);
     proposal.of = Some(standing.sequence);
     proposal
+}
+
+/// What the entry of an opening did.
+fn action_of(log: &Log, sequence: u64) -> Action {
+    let opened = log.entries.iter().find(|entry| entry.sequence == sequence);
+    opened.map_or(Action::Sync, |entry| entry.body.action)
 }
 
 /// One `opened` entry replaces the standing release by itself; the older one is closed afterwards (rule 1).
 fn superseded(known: &Known) -> Option<Proposal> {
     let sequence = *known.log.unclosed.first()?;
     let opened = known.log.entries.iter().find(|entry| entry.sequence == sequence)?;
-    let mut proposal = blank(Action::Sync, Some(Phase::Superseded), opened.body.commit.clone());
+    let mut proposal = Proposal::new(opened.body.action, Some(Phase::Superseded), opened.body.commit.clone());
     proposal.release = opened.body.release;
     proposal.of = Some(sequence);
     let by = known.log.standing.as_ref().map(|standing| standing.commit.id.short().to_owned()).unwrap_or_default();

@@ -69,6 +69,8 @@ pub(super) struct Release {
     started: Option<Timestamp>,
     applied_at: Option<Timestamp>,
     settled_since: Option<Timestamp>,
+    /// Since when it is not settled any more; until it was once, since it was first looked at.
+    unsettled_since: Option<Timestamp>,
 }
 
 impl Release {
@@ -101,6 +103,7 @@ impl Release {
             started: None,
             applied_at: None,
             settled_since: None,
+            unsettled_since: None,
         }
     }
 
@@ -372,13 +375,18 @@ impl Release {
     pub(super) fn settle(&mut self, now: Timestamp) {
         if !self.is_settled() {
             self.settled_since = None;
+            self.unsettled_since.get_or_insert(now);
         } else if self.settled_since.is_none() {
-            self.settled_since = Some(now);
+            (self.settled_since, self.unsettled_since) = (Some(now), None);
         }
     }
 
     pub(super) fn is_settled(&self) -> bool {
         self.unwell.is_empty() && self.left.iter().all(|left| *left == 0)
+    }
+
+    pub(super) fn unsettled_since(&self) -> Option<Timestamp> {
+        self.unsettled_since
     }
 
     pub(super) fn settled_since(&self) -> Option<Timestamp> {
@@ -415,9 +423,11 @@ impl Release {
         reasons
     }
 
-    pub(super) fn wakes_at(&self, deadline: Duration, now: Timestamp) -> Option<Timestamp> {
-        let proven = self.settled_since.map(|since| later(since, deadline));
-        let times = [self.queue.next_after(now), self.look_again_at, proven, self.next_peace()];
+    pub(super) fn wakes_at(&self, deadline: Duration, soak: Duration, now: Timestamp) -> Option<Timestamp> {
+        let proven = self.settled_since.map(|since| later(since, deadline.max(soak)));
+        let soaked = self.settled_since.map(|since| later(since, soak));
+        let late = self.unsettled_since.map(|since| later(since, deadline));
+        let times = [late, soaked, self.queue.next_after(now), self.look_again_at, proven, self.next_peace()];
         times.into_iter().flatten().filter(|at| *at > now).min()
     }
 

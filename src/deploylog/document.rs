@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LogName;
-use super::entry::{Action, Counts, EntryCommit, GateVerdict, Genesis, Phase, Proposal};
+use super::entry::{Action, Counts, EntryCommit, GateVerdict, Genesis, Phase, Proposal, Stated, Upstream};
 use crate::name::{Digest, EnvironmentName, Fingerprint, PipelineName, Reason};
 
 /// The version of `entry.json` that this agent writes, and the only one it reads.
@@ -20,11 +20,8 @@ pub(super) const MAY_TRAVEL: SignedDuration = SignedDuration::from_secs(30);
 /// Where the document lies in an entry's tree.
 pub(super) const DOCUMENT_PATH: &str = "entry.json";
 
-/// A field that a later version fills; this one holds nothing there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Reserved {}
-
-/// The fields of `entry.json`, version 1. Every field is always written, with `null` for nothing.
+/// The fields of `entry.json`, version 1. Every field is always written, with `null` for nothing; those that came later
+/// are left out where they say nothing, so that what was written before them reads back as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Document {
@@ -42,8 +39,10 @@ pub(super) struct Document {
     pub(super) actor: String,
     pub(super) commit: Option<EntryCommit>,
     pub(super) release: Option<Digest>,
-    pub(super) images: Vec<Reserved>,
-    pub(super) upstream: Option<Reserved>,
+    pub(super) images: Vec<String>,
+    pub(super) upstream: Option<Upstream>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) statement: Option<Stated>,
     pub(super) of: Option<u64>,
     pub(super) supersedes: Option<u64>,
     pub(super) reasons: Vec<Reason>,
@@ -74,6 +73,7 @@ impl Document {
         let time = whole_milliseconds(now);
         let Proposal { action, phase, units, actor, commit, release, of, supersedes, reasons, gates, counts, .. } =
             proposal.clone();
+        let Proposal { images, upstream, statement, .. } = proposal.clone();
         Document {
             version: FORMAT_VERSION,
             sequence: place.sequence,
@@ -89,8 +89,9 @@ impl Document {
             actor,
             commit,
             release,
-            images: Vec::new(),
-            upstream: None,
+            images,
+            upstream,
+            statement,
             of,
             supersedes,
             reasons,
@@ -141,6 +142,9 @@ impl Document {
             actor: self.actor,
             commit: self.commit,
             release: self.release,
+            images: self.images,
+            upstream: self.upstream,
+            statement: self.statement,
             of: self.of,
             supersedes: self.supersedes,
             reasons: self.reasons,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::name::{CommitId, Digest, Fingerprint, Principal, Reason};
+use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason};
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -30,6 +30,8 @@ pub enum Action {
     Unhold,
     /// Promotions stopped until a time.
     Freeze,
+    /// Every freeze before it ended.
+    Unfreeze,
     /// A checkpoint of the chain.
     Checkpoint,
 }
@@ -124,6 +126,12 @@ pub struct Proposal {
     pub commit: Option<EntryCommit>,
     /// The release: the SHA-256 of its canonical bytes.
     pub release: Option<Digest>,
+    /// For an `opened` entry: the images that its objects run, as they are written there, sorted.
+    pub images: Vec<String>,
+    /// For the `opened` entry of a promotion: what proved its content.
+    pub upstream: Option<Upstream>,
+    /// For a freeze and its end: what the person stated.
+    pub statement: Option<Stated>,
     /// For an outcome, and for an `opened` that replaces an open release: the sequence of that `opened` entry.
     pub of: Option<u64>,
     /// For an `opened` entry: the sequence of the release it takes the place of.
@@ -140,6 +148,56 @@ pub struct Proposal {
     pub genesis: Option<Genesis>,
     /// Attached files: `inputs`, `signers`, `policy.yaml`, `evidence/…`; unchanged ones are carried from the entry before.
     pub files: BTreeMap<String, Vec<u8>>,
+}
+
+impl Proposal {
+    /// A proposal about the environment's one unit, by the agent, with everything else left out.
+    #[must_use]
+    pub fn new(action: Action, phase: Option<Phase>, commit: Option<EntryCommit>) -> Self {
+        Proposal {
+            action,
+            phase,
+            units: vec![".".to_owned()],
+            actor: "agent".to_owned(),
+            commit,
+            release: None,
+            images: Vec::new(),
+            upstream: None,
+            statement: None,
+            of: None,
+            supersedes: None,
+            reasons: Vec::new(),
+            gates: Vec::new(),
+            counts: None,
+            durations_ms: BTreeMap::new(),
+            genesis: None,
+            files: BTreeMap::new(),
+        }
+    }
+}
+
+/// The release of another environment that proved the content of a promotion.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upstream {
+    /// Its environment.
+    pub environment: EnvironmentName,
+    /// The sequence of its `opened` entry.
+    pub sequence: u64,
+    /// The hash of that entry.
+    pub hash: Digest,
+}
+
+/// A statement that an entry carries out; its raw bytes are the entry's evidence.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stated {
+    /// The SHA-256 of its signed payload.
+    pub payload_hash: Digest,
+    /// Until when it holds; `None` for one that ends something.
+    pub until: Option<Timestamp>,
+    /// Why, in that person's words.
+    pub reason: String,
 }
 
 /// What a log starts from.

@@ -5,6 +5,7 @@
 
 mod document;
 mod entry;
+mod evidence;
 mod git_object;
 mod inputs;
 mod packing;
@@ -18,9 +19,10 @@ use jiff::Timestamp;
 use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, PipelineName, Reason};
 
 pub use document::FORMAT_VERSION;
-pub use entry::{Action, Counts, Entry, EntryCommit, GateVerdict, Genesis, Phase, Proposal, Signer};
+pub use entry::{Action, Counts, Entry, EntryCommit, GateVerdict, Genesis, Phase, Proposal, Signer, Stated, Upstream};
+pub use evidence::{Evidence, Freeze, Logged, Past, STATEMENTS};
 pub use git_object::{GitObject, ObjectKind};
-pub use inputs::Inputs;
+pub use inputs::{InputKey, InputKind, Inputs};
 pub use packing::{Unreadable, unpack};
 pub use replay::{Replay, replay};
 pub use seal::seal;

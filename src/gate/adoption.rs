@@ -10,7 +10,7 @@ pub(super) fn judge(plan: &Plan) -> Gate {
     } else {
         (Verdict::Wait, format!("{} existing objects are not ours", report.waits.len()))
     };
-    Gate { name: "adoption", verdict, value, reasons: report.waits.clone() }
+    Gate { reasons: report.waits.clone(), ..Gate::new("adoption", verdict, value) }
 }
 
 fn taken(count: usize) -> String {

@@ -1,15 +1,46 @@
 //! May it enter now?
 //!
-//! One file per gate. In: a plan, the proof that the walk came this far. Out: [`Admission`], with the verdict of every
-//! gate, so that `explain` and the deployment log can show all of them and not only the first that said no.
+//! One file per gate. In: a candidate, what the environment's log remembers, what upstream proves, what people stated, and
+//! at the end a plan. Out: [`Admission`], with the verdict of every gate, so that `explain` and the deployment log can show
+//! all of them and not only the first that said no.
+//!
+//! | gate | question |
+//! |---|---|
+//! | `signatures` | without `from`: is every new commit signed by a writer? |
+//! | `upstream` | with `from`: is the content proven there? |
+//! | `intent` | does somebody with authority over this environment want it here? |
+//! | `queue` | is the release before it done? |
+//! | `freezes`, `windows` | is now a time for it? |
+//! | `approvals` | did enough people approve? |
+//! | `adoption` | does it take objects of others? |
 
 mod adoption;
+mod approvals;
 pub mod calendar;
+mod intent;
+mod layout;
+mod queue;
+mod rules;
 mod signatures;
+mod time;
+mod upstream;
+mod words;
 
-use crate::deploylog::GateVerdict;
-use crate::name::Reason;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::deploylog::{self, Evidence, GateVerdict, Inputs, Logged, Past};
+use crate::name::{Code, CommitId, Digest, Reason, RepoPath};
 use crate::plan::Plan;
+use crate::render;
+use crate::revision::statement::Statement;
+use crate::revision::{FirstSeen, JudgedCommit, Verified};
+
+pub use approvals::Approvers;
+pub use layout::Layout;
+pub use rules::{Approvals, EXPIRES, From, Rules};
+pub use time::{may_freeze, may_unfreeze};
 
 /// What one gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -46,6 +77,217 @@ pub struct Gate {
     pub value: String,
     /// Why it does not pass; empty when it does.
     pub reasons: Vec<Reason>,
+    /// When it may say something else without anybody doing anything.
+    pub next_look: Option<Timestamp>,
+    /// When it stops to wait.
+    pub deadline: Option<Timestamp>,
+    /// What happens at `next_look`, for people: `closes 16:30 Europe/Berlin`; empty where the time says it all.
+    pub next: String,
+}
+
+impl Gate {
+    fn new(name: &'static str, verdict: Verdict, value: impl Into<String>) -> Gate {
+        Gate {
+            name,
+            verdict,
+            value: value.into(),
+            reasons: Vec::new(),
+            next_look: None,
+            deadline: None,
+            next: String::new(),
+        }
+    }
+
+    fn pass(name: &'static str, value: impl Into<String>) -> Gate {
+        Gate::new(name, Verdict::Pass, value)
+    }
+}
+
+/// Where the content of a path came from, among the new commits of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This commit brought it.
+    Commit(CommitId),
+    /// It stands in an introduction, where history is taken as it is.
+    Introduced,
+}
+
+/// What edges found about a candidate: facts, but for the statements, which are proofs.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// What the log of the upstream environment proves; `None` without `from`.
+    pub evidence: Option<Evidence>,
+    /// Every commit that a log upstream names as shipped, over all environments that lead here.
+    pub upstream_commits: BTreeSet<CommitId>,
+    /// The statements about this environment whose signature holds.
+    pub statements: Vec<Statement>,
+    /// Why each approval that is nobody's counts for nothing.
+    pub void: Vec<String>,
+    /// The raw bytes of the statements, by the SHA-256 of their signed payload.
+    pub statement_bytes: BTreeMap<Digest, Vec<u8>>,
+    /// When each statement was first seen, by the SHA-256 of its signed payload.
+    pub first_seen: FirstSeen,
+    /// What this environment would read at other commits: those that approvals name, and those that writers signed.
+    pub inputs_at: BTreeMap<CommitId, Inputs>,
+    /// Which new commits brought the content of paths that differ from the standing release.
+    pub origins: BTreeMap<RepoPath, Vec<Origin>>,
+    /// The accepted commit that last took back what upstream's newest proven release has, if one did.
+    pub reverted: Option<CommitId>,
+    /// The clock of this machine and the cluster's differ: no decision may become more permissive by the time.
+    pub clock_suspect: bool,
+}
+
+/// A candidate before its gates.
+pub struct Case<'c> {
+    rules: &'c Rules,
+    past: &'c Past,
+    facts: &'c Facts,
+    verified: &'c Verified,
+    inputs: &'c Inputs,
+    first_seen: Timestamp,
+    now: Timestamp,
+    approvals: Approvers<'c>,
+    evidence: Option<&'c Evidence>,
+    origins: &'c BTreeMap<RepoPath, Vec<Origin>>,
+    reverted: &'c Option<CommitId>,
+}
+
+/// A candidate and what its commit renders from.
+#[derive(Clone, Copy)]
+pub struct Candidate<'c> {
+    /// The verified commit.
+    pub verified: &'c Verified,
+    /// What it renders from.
+    pub inputs: &'c Inputs,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+}
+
+impl<'c> Case<'c> {
+    /// Puts a candidate before the gates of an environment.
+    #[must_use]
+    pub fn new(rules: &'c Rules, past: &'c Past, facts: &'c Facts, candidate: Candidate<'c>, now: Timestamp) -> Self {
+        let Candidate { verified, inputs, first_seen } = candidate;
+        let approvals = Approvers::of(rules, past, facts, verified, inputs, now);
+        Case {
+            rules,
+            past,
+            facts,
+            verified,
+            inputs,
+            first_seen,
+            now,
+            approvals,
+            evidence: facts.evidence.as_ref(),
+            origins: &facts.origins,
+            reverted: &facts.reverted,
+        }
+    }
+
+    /// The gates that need no rendered objects.
+    #[must_use]
+    pub fn gates(&self) -> Vec<Gate> {
+        self.judge(None)
+    }
+
+    fn judge(&self, images: Option<&BTreeSet<String>>) -> Vec<Gate> {
+        let rules = self.rules;
+        let proof = match &rules.from {
+            None => vec![signatures::judge(self.verified)],
+            Some(from) => vec![upstream::judge(self, from, images), intent::judge(self)],
+        };
+        let mut gates = proof;
+        gates.push(queue::judge(self));
+        gates.push(time::freezes(self));
+        gates.push(time::windows(self));
+        gates.push(approvals::judge(rules, &self.approvals, self.gives_up()));
+        for gate in &mut gates {
+            if gate.verdict == Verdict::Wait {
+                self.give_up(gate);
+            }
+            for reason in &mut gate.reasons {
+                reason.commit.get_or_insert_with(|| self.verified.commit().clone());
+            }
+        }
+        gates
+    }
+
+    /// When the candidate has waited long enough.
+    fn gives_up(&self) -> Timestamp {
+        words::later(self.first_seen, self.rules.give_up)
+    }
+
+    /// A wait has a deadline; then it is a refusal, with the code that it waited on.
+    fn give_up(&self, gate: &mut Gate) {
+        let deadline = self.gives_up();
+        if self.now < deadline {
+            gate.deadline = Some(deadline);
+            gate.next_look = Some(gate.next_look.map_or(deadline, |next| next.min(deadline)));
+            return;
+        }
+        gate.verdict = Verdict::Refuse;
+        gate.next_look = None;
+        for reason in &mut gate.reasons {
+            let waited = words::span(self.first_seen, self.now);
+            reason.message = format!("{}; given up after {waited} (`giveUp`)", reason.message);
+        }
+    }
+
+    fn reason(&self, code: Code, text: impl Into<String>) -> Reason {
+        Reason::new(code, text).at_commit(self.verified.commit().clone())
+    }
+
+    fn commit(&self, id: &CommitId) -> Option<&'c JudgedCommit> {
+        self.verified.new_commits().iter().find(|commit| commit.id == *id)
+    }
+
+    /// Who overrides a gate, and why; `None` if nobody may.
+    fn overridden(&self, gate: &str) -> Option<String> {
+        self.approvals.overriding(gate)
+    }
+
+    /// The own files that differ from the standing release.
+    fn own_changes(&self) -> Vec<RepoPath> {
+        own_changes(self.rules, self.past.standing.as_ref(), self.inputs)
+    }
+
+    /// What proved the content, for the `opened` entry.
+    fn upstream(&self) -> Option<deploylog::Upstream> {
+        let from = self.rules.from.as_ref()?;
+        match upstream::prove(self, from) {
+            upstream::Proof::Upstream(release) => Some(deploylog::Upstream {
+                environment: from.environment.clone(),
+                sequence: release.sequence,
+                hash: release.hash,
+            }),
+            upstream::Proof::Standing(_) | upstream::Proof::Overridden(_) | upstream::Proof::Missing(_) => None,
+        }
+    }
+}
+
+/// The own files of an environment that differ between a release and the one that stands, be they new, changed or gone:
+/// whose origins the gates ask for.
+#[must_use]
+pub fn own_changes(rules: &Rules, standing: Option<&Logged>, inputs: &Inputs) -> Vec<RepoPath> {
+    changes(standing, inputs).filter(|path| rules.layout.is_own(path)).collect()
+}
+
+/// The files that differ between a release and the one that stands.
+pub fn changes(standing: Option<&Logged>, inputs: &Inputs) -> impl Iterator<Item = RepoPath> {
+    let before = standing.map(|standing| standing.inputs.files.clone()).unwrap_or_default();
+    let all: BTreeSet<RepoPath> = before.keys().chain(inputs.files.keys()).cloned().collect();
+    let now = inputs.files.clone();
+    all.into_iter().filter(move |path| before.get(path) != now.get(path))
+}
+
+/// A shared file that upstream's newest proven release has otherwise than the standing release, if there is one.
+#[must_use]
+pub fn left_out(rules: &Rules, standing: &Logged, facts: &Facts) -> Option<RepoPath> {
+    let newest = facts.evidence.as_ref()?.newest_proven()?;
+    let pair = layout::Pair::new(&rules.layout, &rules.from.as_ref()?.layout);
+    let differences = pair.differences(&pair.compared(&standing.inputs), &newest.inputs);
+    let file = differences.into_iter().find(|(kind, _)| *kind == deploylog::InputKind::File);
+    file.map(|(_, path)| pair.to_ours(&path))
 }
 
 /// A plan that every gate admits.
@@ -54,6 +296,11 @@ pub struct Gate {
 pub struct Admitted {
     plan: Plan,
     gates: Vec<Gate>,
+    images: BTreeSet<String>,
+    upstream: Option<deploylog::Upstream>,
+    promotes: bool,
+    evidence: BTreeMap<String, Vec<u8>>,
+    approvers: String,
 }
 
 impl Admitted {
@@ -66,6 +313,36 @@ impl Admitted {
     #[must_use]
     pub fn gates(&self) -> Vec<GateVerdict> {
         recorded(&self.gates)
+    }
+
+    /// The images that its objects run, as they are written.
+    #[must_use]
+    pub fn images(&self) -> &BTreeSet<String> {
+        &self.images
+    }
+
+    /// What proved its content upstream.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&deploylog::Upstream> {
+        self.upstream.as_ref()
+    }
+
+    /// Whether it comes from another environment.
+    #[must_use]
+    pub fn promotes(&self) -> bool {
+        self.promotes
+    }
+
+    /// Who approved it; empty: nobody.
+    #[must_use]
+    pub fn approvers(&self) -> &str {
+        &self.approvers
+    }
+
+    /// The raw statements that it rests on, by the path at which its entry keeps them.
+    #[must_use]
+    pub fn evidence(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.evidence
     }
 }
 
@@ -82,29 +359,82 @@ pub enum Admission {
         gates: Vec<Gate>,
         /// Whether it is refused; else it waits.
         refused: bool,
-        /// Why: all reasons at once.
+        /// Why.
         reasons: Vec<Reason>,
     },
 }
 
-/// The gates of a plan, each with its verdict.
-#[must_use]
-pub fn gates(plan: &Plan) -> Vec<Gate> {
-    vec![signatures::judge(plan), adoption::judge(plan)]
+impl Admission {
+    /// Every gate, as it stood.
+    #[must_use]
+    pub fn gates(&self) -> &[Gate] {
+        match self {
+            Admission::Admit(admitted) => &admitted.gates,
+            Admission::Stopped { gates, .. } => gates,
+        }
+    }
+}
+
+fn planned_gates(plan: &Plan, rules: &Rules, past: &Past, facts: &Facts, now: Moment) -> Vec<Gate> {
+    let images = render::images(plan.rendered().set());
+    let mut gates = case(plan, rules, past, facts, now).judge(Some(&images));
+    gates.push(adoption::judge(plan));
+    gates
+}
+
+/// When a candidate is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// Now.
+    pub now: Timestamp,
+}
+
+fn case<'c>(plan: &'c Plan, rules: &'c Rules, past: &'c Past, facts: &'c Facts, at: Moment) -> Case<'c> {
+    let rendered = plan.rendered();
+    let candidate = Candidate { verified: rendered.verified(), inputs: rendered.inputs(), first_seen: at.first_seen };
+    Case::new(rules, past, facts, candidate, at.now)
 }
 
 /// Asks every gate.
 #[must_use]
-pub fn admit(plan: Plan) -> Admission {
-    let gates = gates(&plan);
-    let mut reasons = plan.report().refusals.clone();
-    reasons.extend(gates.iter().flat_map(|gate| gate.reasons.clone()));
-    let refused = !plan.report().refusals.is_empty() || gates.iter().any(|gate| gate.verdict == Verdict::Refuse);
-    if reasons.is_empty() {
-        Admission::Admit(Box::new(Admitted { plan, gates }))
-    } else {
-        Admission::Stopped { plan: Box::new(plan), gates, refused, reasons }
+pub fn admit(plan: Plan, rules: &Rules, past: &Past, facts: &Facts, now: Moment) -> Admission {
+    let gates = planned_gates(&plan, rules, past, facts, now);
+    let refusals = &plan.report().refusals;
+    if !refusals.is_empty() || gates.iter().any(|gate| gate.verdict != Verdict::Pass) {
+        let (refused, mut reasons) = stops(&gates);
+        if !refused && !refusals.is_empty() {
+            reasons.clear();
+        }
+        reasons.extend(refusals.clone());
+        let refused = refused || !refusals.is_empty();
+        return Admission::Stopped { plan: Box::new(plan), gates, refused, reasons };
     }
+    let case = case(&plan, rules, past, facts, now);
+    let upstream = case.upstream();
+    let path = |digest: Digest| format!("{}{}", deploylog::STATEMENTS, digest.hex());
+    let bytes = |digest: Digest| facts.statement_bytes.get(&digest).cloned().unwrap_or_default();
+    let evidence = case.approvals.used().map(|digest| (path(digest), bytes(digest))).collect();
+    let approvers = case.approvals.names();
+    let images = render::images(plan.rendered().set());
+    let promotes = rules.from.is_some();
+    Admission::Admit(Box::new(Admitted { upstream, evidence, approvers, images, promotes, plan, gates }))
+}
+
+/// Why a candidate is stopped: the reasons of the first gate that refuses, else every wait; and whether it is refused.
+#[must_use]
+pub fn stops(gates: &[Gate]) -> (bool, Vec<Reason>) {
+    match gates.iter().find(|gate| gate.verdict == Verdict::Refuse) {
+        Some(refusing) => (true, refusing.reasons.clone()),
+        None => (false, gates.iter().flat_map(|gate| gate.reasons.clone()).collect()),
+    }
+}
+
+/// When the gates may say something else without anybody doing anything.
+#[must_use]
+pub fn next_look(gates: &[Gate]) -> Option<Timestamp> {
+    gates.iter().filter_map(|gate| gate.next_look).min()
 }
 
 /// Gates as an entry of the deployment log keeps them.

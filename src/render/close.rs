@@ -29,7 +29,7 @@ pub fn close(tree: &Tree, sources: &Sources, contents: &Contents) -> Result<Clos
 
 fn close_path(
     walk: &mut Walk<'_>,
-    listings: &mut BTreeMap<RepoPath, Vec<String>>,
+    listings: &mut BTreeMap<RepoPath, Digest>,
     path: &RepoPath,
     renderer: Renderer,
 ) -> Result<Part, Reason> {

@@ -4,6 +4,7 @@
 //! and with a kustomize child's output [`Rendered`]. The room runs nothing: `edge::renderer` does.
 
 mod close;
+mod images;
 mod kustomization;
 mod kustomize;
 mod plain;
@@ -12,6 +13,7 @@ mod remote;
 mod walk;
 
 pub use close::close;
+pub use images::{image_name, images, is_pinned};
 
 use std::collections::BTreeMap;
 

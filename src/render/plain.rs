@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::EntryKind;
 use super::walk::{Lead, Walk, refused};
-use crate::name::{Code, Reason, RepoPath};
+use crate::deploylog::Inputs;
+use crate::name::{Code, Digest, Reason, RepoPath};
 
 /// Finds the manifests below a directory, in byte order of path, and lists each directory that holds one.
 ///
@@ -12,7 +13,7 @@ use crate::name::{Code, Reason, RepoPath};
 /// `unsafe-path`: a submodule, or a link to a directory.
 pub(super) fn close(
     walk: &mut Walk<'_>,
-    listings: &mut BTreeMap<RepoPath, Vec<String>>,
+    listings: &mut BTreeMap<RepoPath, Digest>,
     path: &RepoPath,
 ) -> Result<Vec<RepoPath>, Reason> {
     let mut files = Vec::new();
@@ -34,7 +35,8 @@ pub(super) fn close(
             files.push(entry.clone());
         }
     }
-    listings.extend(names.into_iter().map(|(directory, names)| (directory, names.into_iter().collect())));
+    let digest = |names: BTreeSet<String>| Inputs::listing(names.iter().map(String::as_str));
+    listings.extend(names.into_iter().map(|(directory, names)| (directory, digest(names))));
     Ok(files)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::grammar::PARENT_LIMIT;
-use super::{Carrier, Fetched, RawCommit};
+use super::{Carrier, Fetched, Ground, RawCommit};
 use crate::name::{Code, CommitId, EnvironmentName, Fingerprint, Principal, Reason};
 
 /// Commits that one reason lists.
@@ -56,19 +56,19 @@ impl Fault {
     /// What the commit is where carriers may be; `None` for a fault that no carrier may have.
     ///
     /// A signature of a kind that is not read counts as one by a foreign key: whoever can make it could leave it out as
-    /// well. A key that was listed and is not valid any more is no foreign key.
-    pub(super) fn carrier(&self) -> Option<Carrier> {
+    /// well. A key that was listed and is not valid any more is no foreign key. Where upstream proves the content, a
+    /// signature that does not hold takes nothing away: it only authorises nothing.
+    pub(super) fn carrier(&self, ground: Ground) -> Option<Carrier> {
         match self {
             Fault::Unsigned => Some(Carrier::Unsigned),
             Fault::UnknownSigner(_) | Fault::UnknownKind(_) => Some(Carrier::ForeignKey),
             Fault::Unauthorised(_) => Some(Carrier::NoWriter),
+            Fault::Ambiguous(_) | Fault::BadSignature(_) | Fault::OtherNamespace(_) | Fault::OutsideWindow { .. } => {
+                (ground == Ground::Upstream).then_some(Carrier::Void)
+            }
             Fault::Corrupt(_)
             | Fault::TooManyParents(_)
             | Fault::Malformed(_)
-            | Fault::Ambiguous(_)
-            | Fault::BadSignature(_)
-            | Fault::OtherNamespace(_)
-            | Fault::OutsideWindow { .. }
             | Fault::NotPlain(_)
             | Fault::MergeTooLarge(_) => None,
         }

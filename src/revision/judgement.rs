@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::fault::{Fault, Finding, summaries};
 use super::grammar::{Armor, Commit};
 use super::history::{self, Candidate};
-use super::{Carriers, FirstSeen, JudgedCommit, Judgement, MergeFacts, RawCommit, Trust, Verified, merge};
+use super::{Carriers, FirstSeen, Ground, JudgedCommit, Judgement, MergeFacts, RawCommit, Trust, Verified, merge};
 use crate::name::{Digest, Fingerprint, Principal};
 use crate::signature::{GIT_NAMESPACE, Signers, Standing, verify_ssh};
 
@@ -115,8 +115,11 @@ impl Bench<'_> {
         facts: Option<&MergeFacts>,
         (mut judged, fault): (JudgedCommit, Option<Fault>),
     ) -> (JudgedCommit, Option<Fault>) {
-        let Some(carrier) = fault.as_ref().and_then(Fault::carrier) else { return (judged, fault) };
+        let Some(carrier) = fault.as_ref().and_then(|fault| fault.carrier(self.trust.ground)) else {
+            return (judged, fault);
+        };
         let fault = match self.trust.carriers {
+            _ if self.trust.ground == Ground::Upstream => None,
             Carriers::Allow => None,
             Carriers::Plain if commit.parents.len() < 2 => fault,
             Carriers::Plain => merge::fault(commit.parents.len(), facts),

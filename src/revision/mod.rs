@@ -73,9 +73,21 @@ pub struct Fetched {
     pub outside_introduction: bool,
 }
 
-/// Whom an environment without `from` trusts.
+/// What proves the content of an environment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Ground {
+    /// The signatures of its commits: an environment without `from`.
+    #[default]
+    Signatures,
+    /// That it ran upstream: whoever signed a commit is found out, and nobody need have.
+    Upstream,
+}
+
+/// Whom an environment trusts, and with what.
 #[derive(Debug, Clone)]
 pub struct Trust {
+    /// What proves its content.
+    pub ground: Ground,
     /// The environment, for the wording of reasons.
     pub environment: EnvironmentName,
     /// The signers of the pipeline.
@@ -109,6 +121,8 @@ pub enum Carrier {
     ForeignKey,
     /// A signer who may not write here.
     NoWriter,
+    /// A signature that does not hold, or of a key that is not valid any more: only where upstream proves the content.
+    Void,
 }
 
 /// When each commit was first seen by the agent, keyed by the SHA-256 of its signed payload.
@@ -195,7 +209,8 @@ pub fn check_history(fetched: &Fetched) -> Result<(), Vec<Reason>> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// Judges a candidate of an environment without `from`: history, then the signature of every new commit.
+/// Judges a candidate: history, then the signature of every new commit. Where upstream proves the content, a commit that
+/// nobody with rights here signed is a carrier.
 #[must_use]
 pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
     match history::limit(&fetched) {
@@ -219,6 +234,7 @@ pub fn authorship(commits: &[JudgedCommit]) -> String {
         Some(Carrier::Unsigned) => " unsigned",
         Some(Carrier::ForeignKey) => " by forge key",
         Some(Carrier::NoWriter) => " by a signer who is no writer here",
+        Some(Carrier::Void) => " by a signature that does not hold",
     };
     match commits.len() - carried.len() {
         0 => format!("all carried{how}"),

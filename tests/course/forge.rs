@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lockmaster::name::{CommitId, RefName, RepoPath};
 use lockmaster::render::{Contents, EntryKind, Tree, TreeEntry};
-use lockmaster::revision::{Carriers, Fetched, RawCommit, Relation, Trust};
+use lockmaster::revision::{Carriers, Fetched, Ground, RawCommit, Relation, Trust};
 use lockmaster::signature::{AgentKey, GIT_NAMESPACE, Signers};
 use serde_json::Value;
 
@@ -30,6 +30,7 @@ impl Forge {
         let line = format!("lena@example.com {}\n", self.lena.public_key());
         let signers = Signers::parse(&line).expect("because the line is one");
         Trust {
+            ground: Ground::Signatures,
             environment: "dev".parse().expect("because it is a name"),
             signers,
             writers: None,

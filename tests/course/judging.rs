@@ -1,6 +1,7 @@
 //! Steps 3 to 8 in the real rooms: proofs are earned here as in production.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lockmaster::course::{Brief, Judged, Opening, Verdict};
 use lockmaster::deploylog::{EntryCommit, Signer};
@@ -9,10 +10,29 @@ use lockmaster::manifest::{Fence, ManifestSet, Scopes};
 use lockmaster::name::{Code, GroupKind, Reason};
 use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
 use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered, Renderer, Sources};
-use lockmaster::revision::{self, Fetched, FirstSeen, JudgedCommit};
+use lockmaster::revision::{self, Carriers, Fetched, FirstSeen, JudgedCommit};
 
 use super::shop::NAMESPACE;
 use super::world::{Flaw, World, policy};
+
+/// The rules of an environment that signatures prove.
+fn rules() -> gate::Rules {
+    gate::Rules {
+        pipeline: "shop".parse().expect("because it is a name"),
+        environment: "dev".parse().expect("because it is a name"),
+        branch: "env/dev".to_owned(),
+        from: None,
+        layout: gate::Layout { paths: Vec::new(), own: Vec::new(), others: Vec::new() },
+        own_images: Vec::new(),
+        writers: None,
+        carriers: Carriers::Plain,
+        approvals: None,
+        windows: Vec::new(),
+        freezes: Vec::new(),
+        give_up: Duration::from_secs(14 * 86_400),
+        finish: false,
+    }
+}
 
 impl World {
     pub(crate) fn judge(&self, brief: &Brief) -> Judged {
@@ -24,13 +44,13 @@ impl World {
         let candidate = self.candidate(&fetched, &judgement.commits);
         let verdict = match history.and(judgement.verdict) {
             Ok(verified) => self.plan(verified, brief).unwrap_or_else(|verdict| verdict),
-            Err(reasons) => Verdict::Stopped { refused: true, reasons, gates: Vec::new() },
+            Err(reasons) => Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None },
         };
         Judged { candidate, verdict, durations_ms: BTreeMap::new() }
     }
 
     fn plan(&self, verified: revision::Verified, brief: &Brief) -> Result<Verdict, Verdict> {
-        let refused = |reasons| Verdict::Stopped { refused: true, reasons, gates: Vec::new() };
+        let refused = |reasons| Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None };
         let closure = self.close(brief);
         if brief.standing.as_ref().is_some_and(|standing| standing.inputs == closure.inputs().digest()) {
             return Ok(Verdict::Unchanged);
@@ -52,10 +72,12 @@ impl World {
         let ground =
             Ground { standing: standing.as_ref(), inventory: &brief.inventory, observed: &observed, policy: &policy };
         let plan = Plan::new(rendered, &ground).map_err(|reason| refused(vec![reason]))?;
-        Ok(match gate::admit(plan) {
+        let moment = gate::Moment { first_seen: self.now, now: self.now };
+        Ok(match gate::admit(plan, &rules(), &brief.past, &gate::Facts::default(), moment) {
             Admission::Admit(admitted) => Verdict::Admitted(Opening { admitted }),
             Admission::Stopped { refused, reasons, gates, .. } => {
-                Verdict::Stopped { refused, reasons, gates: gate::recorded(&gates) }
+                let until = gate::next_look(&gates);
+                Verdict::Stopped { refused, reasons, gates: gate::recorded(&gates), until }
             }
         })
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use lockmaster::name::{CommitId, EnvironmentName, RefName};
-use lockmaster::revision::{Carriers, Fetched, FirstSeen, Judgement, RawCommit, Relation, Trust, judge};
+use lockmaster::revision::{Carriers, Fetched, FirstSeen, Ground, Judgement, RawCommit, Relation, Trust, judge};
 use lockmaster::signature::Signers;
 
 pub(crate) struct Repository {
@@ -146,7 +146,7 @@ impl Repository {
     pub(crate) fn trusting(&self, signers: &str) -> Trust {
         let environment: EnvironmentName = "prod".parse().expect("because it is an environment name");
         let signers = Signers::parse(signers).expect("because the signers are good");
-        Trust { environment, signers, writers: None, carriers: Carriers::Plain }
+        Trust { ground: Ground::Signatures, environment, signers, writers: None, carriers: Carriers::Plain }
     }
 
     /// Judges a tip on top of an accepted head, with Lena and Omar as writers.

@@ -117,6 +117,7 @@ impl Shop {
         };
         let fetched = fetched().map_err(|error: GitError| Stopped::of(error.reason()))?;
         let trust = Trust {
+            ground: crate::revision::Ground::Signatures,
             environment: name(environment),
             signers: self.signers()?,
             writers: None,

@@ -115,6 +115,7 @@ impl<'w> Branching<'w> {
         match self.workplace.history(&reference, tip, introduced, JUDGED) {
             Ok(Some(fetched)) => {
                 let trust = Trust {
+                    ground: crate::revision::Ground::Signatures,
                     environment: name.clone(),
                     signers: self.signers.clone(),
                     writers: None,

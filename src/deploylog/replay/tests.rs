@@ -23,22 +23,7 @@ fn key() -> AgentKey {
 }
 
 fn proposal(action: Action) -> Proposal {
-    Proposal {
-        action,
-        phase: None,
-        units: Vec::new(),
-        actor: "agent".to_owned(),
-        commit: None,
-        release: None,
-        of: None,
-        supersedes: None,
-        reasons: Vec::new(),
-        gates: Vec::new(),
-        counts: None,
-        durations_ms: BTreeMap::new(),
-        genesis: None,
-        files: BTreeMap::new(),
-    }
+    Proposal::new(action, None, None)
 }
 
 /// All that goes into an entry, each piece open to a mistake before it is signed.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use http::Request;
 use serde_json::Value;
 
@@ -35,6 +37,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// From `Retry-After`, or from the `Status`.
     pub(super) retry_after: Option<Duration>,
+    /// The server's clock, in whole seconds.
+    pub(super) date: Option<Timestamp>,
     pub(super) body: Value,
     /// It is about a Secret: what the server says may quote values, and is told to nobody.
     pub(super) withheld: bool,
@@ -209,7 +213,10 @@ impl Cluster {
         };
         let header = parts.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let told = body.pointer("/details/retryAfterSeconds").and_then(Value::as_u64);
-        Ok(Answer { status, retry_after: header.or(told).map(Duration::from_secs), body, withheld })
+        let date = parts.headers.get(http::header::DATE).and_then(|value| value.to_str().ok());
+        // RFC 9110, section 5.6.7: the preferred form is one that mail has too.
+        let date = date.and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        Ok(Answer { status, retry_after: header.or(told).map(Duration::from_secs), date, body, withheld })
     }
 }
 

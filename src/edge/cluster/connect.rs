@@ -55,6 +55,17 @@ impl Cluster {
         }
     }
 
+    /// The time by the server's clock, in whole seconds.
+    ///
+    /// # Errors
+    /// There is no answer, or it does not say.
+    pub async fn time(&self) -> Result<jiff::Timestamp, ClusterError> {
+        let what = "the server's clock";
+        let answer = self.get("/version", what).await?;
+        let silent = || ClusterError::Unreachable { what: what.to_owned(), cause: "the answer has no date".to_owned() };
+        answer.date.ok_or_else(silent)
+    }
+
     fn with_config(mut config: kube::Config, in_cluster: bool) -> Result<Cluster, ClusterError> {
         // The stock policy retries writes for minutes behind our back; the agent owns retries.
         config.default_retry = false;

@@ -14,6 +14,7 @@ mod graph;
 mod known_hosts;
 mod merge;
 mod mirror;
+mod origin;
 mod place;
 mod tags;
 mod tree;

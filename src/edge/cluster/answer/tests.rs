@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 fn answer(status: u16, body: Value) -> Answer {
-    Answer { status, retry_after: None, body, withheld: false }
+    Answer { status, retry_after: None, date: None, body, withheld: false }
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn a_message_is_one_short_line() {
 #[test]
 fn an_answer_about_a_secret_is_never_quoted() {
     let body = json!({"message": "illegal value \"hunter2\""});
-    let quoting = Answer { status: 500, retry_after: None, body, withheld: true };
+    let quoting = Answer { status: 500, retry_after: None, date: None, body, withheld: true };
     assert!(!quoting.message().contains("hunter2"));
     assert!(!quoting.error("`Secret/login`").to_string().contains("hunter2"));
 }

@@ -1,0 +1,87 @@
+//! Freezes and their ends: journalled as soon as they are seen, so that nobody lifts a freeze by deleting its tag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::backoff::Backoff;
+use super::{Awaited, Course, Decree, Known, Order};
+use crate::deploylog::{Action, Past, Proposal, STATEMENTS};
+use crate::name::{ObjectId, Reason, RefName};
+use crate::revision::statement::{self, Verb};
+
+/// The statements that the repository holds about the environment, and what became of those about freezes.
+#[derive(Debug, Default)]
+pub(super) struct Decrees {
+    pub(super) listed: BTreeMap<RefName, ObjectId>,
+    /// Tags that were read.
+    read: BTreeSet<ObjectId>,
+    /// What is to be journalled.
+    pending: Vec<Decree>,
+    retry: Backoff,
+}
+
+impl Decrees {
+    pub(super) fn due_at(&self) -> Option<Timestamp> {
+        self.retry.due_at()
+    }
+
+    /// The tags about freezes that were not read yet.
+    fn unread(&self) -> BTreeMap<RefName, ObjectId> {
+        let about = |name: &RefName| statement::address(name).map(|address| address.verb);
+        let freezes = |name: &RefName| matches!(about(name), Some(Verb::Freeze | Verb::Unfreeze));
+        let unread = self.listed.iter().filter(|(name, id)| freezes(name) && !self.read.contains(*id));
+        unread.map(|(name, id)| (name.clone(), id.clone())).collect()
+    }
+
+    /// The next one to be journalled. What ends freezes goes first: it ends those before it, and never one that was
+    /// stated while the agent did not look.
+    pub(super) fn proposal(&self, known: &Known) -> Option<Proposal> {
+        let used = Past::of(&known.log).used;
+        let fresh = || self.pending.iter().filter(|decree| !used.contains(&decree.stated.payload_hash));
+        let decree = fresh().find(|decree| decree.action == Action::Unfreeze).or_else(|| fresh().next())?;
+        let mut proposal = Proposal::new(decree.action, None, None);
+        proposal.actor = decree.signer.to_string();
+        proposal.statement = Some(decree.stated.clone());
+        let path = format!("{STATEMENTS}{}", decree.stated.payload_hash.hex());
+        proposal.files = BTreeMap::from([(path, decree.bytes.clone())]);
+        Some(proposal)
+    }
+}
+
+impl Course {
+    /// Another set of statements is there than before: whoever waits is judged again.
+    pub(super) fn file_statements(&mut self, listed: BTreeMap<RefName, ObjectId>) {
+        if self.decrees.listed != listed {
+            self.decrees.listed = listed;
+            self.ahead.hear_news();
+        }
+    }
+
+    pub(super) fn decide_decrees(&mut self, now: Timestamp) {
+        let unread = self.decrees.unread();
+        let ready = self.known.as_ref().is_some_and(|known| !known.log.entries.is_empty());
+        if unread.is_empty() || !ready || !self.decrees.retry.is_due(now) {
+            return;
+        }
+        if !self.awaited.values().any(|awaited| matches!(awaited, Awaited::Statements(_))) {
+            self.issue(Awaited::Statements(unread.clone()), Order::ReadStatements(unread));
+        }
+    }
+
+    pub(super) fn file_decrees(
+        &mut self,
+        asked: BTreeMap<RefName, ObjectId>,
+        found: Result<Vec<Decree>, Reason>,
+        now: Timestamp,
+    ) {
+        match found {
+            Ok(found) => {
+                self.decrees.retry = Backoff::default();
+                self.decrees.read.extend(asked.into_values());
+                self.decrees.pending.extend(found);
+            }
+            Err(_) => self.decrees.retry.failed(now, None),
+        }
+    }
+}
