@@ -273,13 +273,10 @@ fn what_is_not_built_answers_by_name() {
     let place = Place::with(GOOD);
     for (words, name) in [
         (vec!["explain", "prod"], "lockmaster explain"),
-        (vec!["approve", "prod"], "lockmaster approve"),
         (vec!["rollback", "prod"], "lockmaster rollback"),
         (vec!["promote", "prod@staging/88"], "lockmaster promote"),
         (vec!["hold", "prod", "--reason", "x"], "lockmaster hold"),
         (vec!["unhold", "prod", "--reason", "x"], "lockmaster unhold"),
-        (vec!["freeze", "--all", "--until", "2d", "--reason", "x"], "lockmaster freeze"),
-        (vec!["unfreeze", "prod", "--reason", "x"], "lockmaster unfreeze"),
         (vec!["history"], "lockmaster history"),
         (vec!["show", "prod/42"], "lockmaster show"),
         (vec!["audit", "verify"], "lockmaster audit verify"),

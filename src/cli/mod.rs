@@ -7,6 +7,7 @@ mod answer;
 pub mod arguments;
 mod changes;
 mod configuration;
+mod confirm;
 mod demo;
 pub mod diagnostic;
 mod diff;
@@ -24,6 +25,7 @@ mod run;
 mod serving;
 mod site;
 mod state_dir;
+mod statement;
 mod status;
 mod usage;
 mod verb;
@@ -70,8 +72,11 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Verify(verify) => verb::verify(verify, global, console),
         Verb::Status(status) => verb::status(status, global, console),
         Verb::Diff(diff) => verb::diff(diff, global, console),
-        Verb::Explain(_) | Verb::Approve(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) => not_yet(verb),
-        Verb::Unhold(_) | Verb::Freeze(_) | Verb::Unfreeze(_) | Verb::History(_) | Verb::Show(_) => not_yet(verb),
+        Verb::Approve(approve) => verb::approve(approve, global, console),
+        Verb::Freeze(freeze) => verb::freeze(freeze, global, console),
+        Verb::Unfreeze(unfreeze) => verb::unfreeze(unfreeze, global, console),
+        Verb::Explain(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
+        Verb::History(_) | Verb::Show(_) => not_yet(verb),
         Verb::Audit(_) | Verb::Dora(_) | Verb::Keygen(_) => not_yet(verb),
         Verb::Install(_) => not_yet(verb),
     }

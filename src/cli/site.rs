@@ -62,6 +62,25 @@ pub(super) async fn open(
     Site::new(setup, target, key, needs != Need::Writes).map_err(|error| error.reason().into())
 }
 
+/// Opens the site of a verb that reads the repository and pushes to it: with no cluster, and where to push, which is the
+/// pipeline's repository whatever `--repository` names.
+///
+/// # Errors
+/// Something that the verb needs cannot be read.
+pub(super) fn open_repository(global: &Global, loaded: Loaded) -> Result<(Site, String), Failure> {
+    let url = url(&loaded.pipeline.repository, &loaded.directory);
+    // Git is called in other folders than this one.
+    let url = match loaded.pipeline.repository.url.transport() {
+        Transport::Path => {
+            let real = Path::new(&url).canonicalize().or_else(|_| std::path::absolute(&url));
+            real.map_or(url, |path| path.display().to_string())
+        }
+        _ => url,
+    };
+    let site = Site::new(setup(global, loaded)?, None, None, true).map_err(|error| error.reason())?;
+    Ok((site, url))
+}
+
 /// Whether a flag, a variable, a file or the pod says where a cluster is.
 fn is_cluster_named(global: &Global) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -139,15 +158,20 @@ fn remote(repository: &Repository, folder: &Path) -> Result<Remote, Reason> {
             known_hosts: read(&folder.join(known_hosts))?,
         }),
     };
-    let url = match repository.url.transport() {
+    let url = url(repository, folder);
+    Ok(Remote { url, auth, ca_file: repository.ca_file.as_ref().map(|file| folder.join(file)) })
+}
+
+/// The repository's address; a path begins at the folder of the file that names it.
+fn url(repository: &Repository, folder: &Path) -> String {
+    match repository.url.transport() {
         Transport::Path => {
             let path = Path::new(repository.url.as_str());
             // `./repo` and `repo` are one repository and have one mirror.
             folder.join(path.strip_prefix("./").unwrap_or(path)).display().to_string()
         }
         _ => repository.url.as_str().to_owned(),
-    };
-    Ok(Remote { url, auth, ca_file: repository.ca_file.as_ref().map(|file| folder.join(file)) })
+    }
 }
 
 fn read(file: &Path) -> Result<String, Reason> {

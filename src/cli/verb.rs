@@ -7,7 +7,7 @@ use super::diagnostic::{Failure, Verdict};
 use super::output::Console;
 use super::run::Ended;
 use super::site::Need;
-use super::{diff, log, pipeline, plan, site, status, verify};
+use super::{diff, log, pipeline, plan, site, statement, status, verify};
 use crate::agent::site::Site;
 use crate::edge::git;
 
@@ -68,6 +68,46 @@ pub(super) fn diff(arguments: &arguments::Diff, global: &Global, console: &Conso
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
         Ok(diff::diff(&site, arguments).await?)
+    })?;
+    answer.print(console)
+}
+
+/// Signs and pushes an approval.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn approve(arguments: &arguments::Approve, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let (site, url) = site::open_repository(global, pipeline::load(global, pipeline::find(global)?)?)?;
+        statement::approve(&site, &url, arguments, console.hints()).await
+    })?;
+    answer.print(console)
+}
+
+/// Stops promotions until a time.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn freeze(arguments: &arguments::Freeze, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let (site, url) = site::open_repository(global, pipeline::load(global, pipeline::find(global)?)?)?;
+        statement::freeze(&site, &url, arguments, console.hints()).await
+    })?;
+    answer.print(console)
+}
+
+/// Lets promotions go on.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn unfreeze(
+    arguments: &arguments::Unfreeze,
+    global: &Global,
+    console: &Console,
+) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let (site, url) = site::open_repository(global, pipeline::load(global, pipeline::find(global)?)?)?;
+        statement::unfreeze(&site, &url, arguments, console.hints()).await
     })?;
     answer.print(console)
 }

@@ -20,6 +20,25 @@ pub fn clone_head(directory: &Path, revision: &str) -> Result<CommitId, GitError
     resolve(&discover(directory)?, revision)
 }
 
+/// Where the repository around a directory is, and the addresses of its remotes; a path among them begins at its folder.
+///
+/// # Errors
+/// [`GitError::Folder`] if there is no clone.
+pub fn clone_addresses(directory: &Path) -> Result<Vec<String>, GitError> {
+    let repository = discover(directory)?;
+    let root = repository.workdir().unwrap_or_else(|| repository.path()).to_owned();
+    let names = repository.remotes().map_err(|error| GitError::folder(directory, error.message()))?;
+    let mut addresses = vec![root.display().to_string()];
+    for name in names.iter().flatten().flatten() {
+        let Ok(remote) = repository.find_remote(name) else { continue };
+        for url in [remote.url().ok(), remote.pushurl().ok().flatten()].into_iter().flatten() {
+            let relative = url.starts_with("./") || url.starts_with("../");
+            addresses.push(if relative { root.join(url).display().to_string() } else { url.to_owned() });
+        }
+    }
+    Ok(addresses)
+}
+
 /// The files of the working tree around a directory, tracked or not ignored, and where each is on this machine.
 ///
 /// Ids are those of the bytes as they lie on the disk: no filter is run.

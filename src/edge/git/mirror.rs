@@ -118,6 +118,12 @@ impl Mirror {
         self
     }
 
+    /// The folder of the bare repository.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Asks the remote once for all its branches and tags. An annotated tag is named by its own id, not by its commit's.
     ///
     /// # Errors
@@ -325,13 +331,17 @@ impl Mirror {
         dropped.map_err(|error| GitError::folder(&self.folder, error.message()))
     }
 
-    /// Whether every reference leads to a commit that can be read.
+    /// Whether every reference leads to a commit that can be read. Tags stand here only where a person makes one with the
+    /// commands that `--dry-run` prints.
     fn is_sound(&self) -> bool {
         let sound = || -> Option<bool> {
             let marked = self.folder.join(MARKER).is_file() && !self.folder.join(SUSPECT).exists();
             let repository = Repository::open_bare(&self.folder).ok()?;
             for reference in repository.references().ok()? {
-                repository.find_commit(reference.ok()?.target()?).ok()?;
+                let reference = reference.ok()?;
+                repository
+                    .find_object(reference.target()?, (!reference.is_tag()).then_some(ObjectType::Commit))
+                    .ok()?;
             }
             let packs = self.packs().ok()?;
             let paired = packs.iter().all(|pack| {

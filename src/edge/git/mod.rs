@@ -3,7 +3,8 @@
 //! In: the url of a remote and the ids to look at. Out: facts ([`Fetched`](crate::revision::Fetched),
 //! [`Tree`](crate::render::Tree), [`Contents`](crate::render::Contents)), trusted by nobody. Every function blocks: call
 //! it on a thread that may. Nothing from the remote is ever executed: no hooks, no filters, no checkout; replace
-//! refs, grafts, shallow boundaries and alternates are never honoured; objects are re-hashed whenever they are read.
+//! refs, grafts, shallow boundaries and alternates are never honoured; objects are re-hashed whenever they are read. What
+//! a person signs and pushes is done by that person's own program ([`GitCommand`]).
 
 mod borrow;
 mod clone;
@@ -16,15 +17,17 @@ mod merge;
 mod mirror;
 mod origin;
 mod place;
+mod program;
 mod tags;
 mod tree;
 mod workplace;
 
-pub use clone::{clone_head, working_file, working_tree};
+pub use clone::{clone_addresses, clone_head, working_file, working_tree};
 pub use error::GitError;
 pub use forge::{Change, Forge, Sign};
 pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};
+pub use program::{GitCommand, GitCommandError, Ground, same_repository};
 pub use workplace::{Branches, Habits, Workplace};
 
 /// How long a remote may stay silent, in milliseconds, before an operation is given up.
