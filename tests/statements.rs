@@ -23,6 +23,8 @@ fn main() -> ExitCode {
         from_elsewhere_the_tag_is_made_in_the_mirror_which_stays_sound,
         the_key_says_who_tags_where_git_does_not_know,
         a_commit_that_the_clone_lacks_is_fetched,
+        the_clone_may_be_the_pipelines_repository_itself,
+        of_several_tags_all_are_pushed_or_none_stays,
         a_revision_may_be_approved,
         a_freeze_ends_at_a_time_and_may_be_of_every_environment,
         what_loosens_a_rule_asks_first,
@@ -331,6 +333,30 @@ fn a_commit_that_the_clone_lacks_is_fetched() {
     machine.lockmaster_in("other", &["approve", "prod"]).expect(0);
     let statement = machine.statement("approve/shop/prod/lena-k").expect("because Lena signed it");
     assert_eq!(statement.commit().as_str(), tip);
+}
+
+fn the_clone_may_be_the_pipelines_repository_itself() {
+    let machine = Machine::new();
+    machine.git(&["branch", "env/prod"]);
+    let file = std::fs::read_to_string(machine.at("ops/lockmaster.yaml")).expect("because it was written");
+    let file = file.replace("../remote.git", "../shop");
+    std::fs::write(machine.at("ops/lockmaster.yaml"), file).expect("because the folder is ours");
+    for (folder, name) in [("shop", "inside"), ("ops", "outside")] {
+        machine.lockmaster_in(folder, &["approve", "prod", "--name", name]).expect(0);
+        machine.git(&["rev-parse", "--verify", &format!("refs/tags/approve/shop/prod/{name}")]);
+    }
+    machine.lockmaster(&["approve", "prod", "--key", "../mallory"]).expect(1);
+    assert_eq!(machine.git(&["tag", "--list"]).lines().count(), 2);
+}
+
+/// A tag that was there before is never taken back.
+fn of_several_tags_all_are_pushed_or_none_stays() {
+    let machine = Machine::new();
+    machine.git(&["tag", "freeze/shop/dev/lena-k"]);
+    let words = ["freeze", "dev", "prod", "--until", "1h", "--reason", "x", "--key", "../omar"];
+    machine.lockmaster(&words).expect(1);
+    assert_eq!(machine.git(&["tag", "--list"]), "freeze/shop/dev/lena-k");
+    assert!(machine.pushed().is_empty());
 }
 
 fn a_revision_may_be_approved() {

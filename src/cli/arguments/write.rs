@@ -80,7 +80,12 @@ pub enum PublishTo {
 
 /// `approve`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lockmaster approve prod")]
+#[command(
+    after_help = "It makes a signed tag with your own git, checks that it would count, and pushes it.\n\nExamples:\n  lockmaster \
+                  approve prod\n  lockmaster approve prod --override windows --reason \"hotfix\"\n  lockmaster approve prod \
+                  --dry-run    the git commands that make the same tag\n\nExit codes: 0 pushed, 1 it would not count and was \
+                  not pushed, 2 could not sign or push."
+)]
 pub struct Approve {
     /// The environment, or a commit for it
     #[arg(value_name = "ENV[@REV]")]
@@ -201,6 +206,7 @@ pub struct Freeze {
 
 /// `unfreeze`
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  lockmaster unfreeze prod --reason \"quarter is over\"")]
 pub struct Unfreeze {
     /// The environments
     #[arg(value_name = "ENV", required_unless_present = "all", conflicts_with = "all")]

@@ -16,8 +16,8 @@ use super::{message, revision};
 use crate::agent::run;
 use crate::agent::site::Site;
 use crate::config::Environment;
-use crate::name::{Code, CommitId, Reason};
-use crate::revision::statement::{OVERRIDABLE, Statement, Verb};
+use crate::name::{Code, CommitId, EnvironmentName, Reason};
+use crate::revision::statement::{self, OVERRIDABLE, Statement, Verb};
 use draft::Draft;
 use tagging::Desk;
 use telling::Told;
@@ -139,7 +139,7 @@ async fn make(site: &Site, url: &str, order: &Order<'_>, hints: bool) -> Result<
         match one(site, &desk, draft, environment) {
             Ok(statement) => made.push(statement),
             Err(refusal) => {
-                desk.discard(&drafts);
+                desk.discard(&drafts[..made.len()]);
                 return match refusal {
                     Refusal::Failed(failure) => Err(*failure),
                     Refusal::Void(reason) => Ok(told.void(&reason, &message::place(site, environment, None))),
@@ -161,22 +161,26 @@ enum Refusal {
     Void(Reason),
 }
 
-/// Makes a tag, and reads it as the agent will.
+/// Makes a tag, and reads it as the agent will; takes back one that would not count.
 fn one(site: &Site, desk: &Desk, draft: &Draft, environment: &Environment) -> Result<Statement, Refusal> {
     let failed = |failure: Failure| Refusal::Failed(Box::new(failure));
     if let Some(command) = desk.bring(environment, &draft.commit) {
         desk.run(&command).map_err(|failure| failed(tagging::not_brought(failure)))?;
     }
     desk.run(&desk.sign(draft)).map_err(|failure| failed(tagging::not_signed(failure)))?;
-    let raw = desk.read(draft).map_err(failed)?;
-    let statement = crate::revision::statement::read(&raw, &site.setup.signers, Timestamp::now());
-    let statement = statement.map_err(Refusal::Void)?;
-    may(site, environment, &statement).map_err(Refusal::Void)?;
-    Ok(statement)
+    let counted = desk.read(draft).map_err(failed).and_then(|raw| {
+        let statement = statement::read(&raw, &site.setup.signers, Timestamp::now()).map_err(Refusal::Void)?;
+        may(site, environment, &statement).map_err(Refusal::Void)?;
+        Ok(statement)
+    });
+    if counted.is_err() {
+        desk.discard(std::slice::from_ref(draft));
+    }
+    counted
 }
 
 /// The tip of each environment's branch.
-async fn tips(site: &Site, names: &[crate::name::EnvironmentName]) -> Result<Vec<(Environment, CommitId)>, Reason> {
+async fn tips(site: &Site, names: &[EnvironmentName]) -> Result<Vec<(Environment, CommitId)>, Reason> {
     let environments = chosen(site, names)?;
     let branches: Vec<_> = environments.iter().map(|environment| environment.branch.clone()).collect();
     let tips = run::tips(site, &branches).await;

@@ -118,7 +118,7 @@ impl Desk {
     /// Takes back tags that were made and not pushed.
     pub(super) fn discard(&self, drafts: &[Draft]) {
         for draft in drafts {
-            // The one that failed was not made.
+            // Where this fails a tag stays that nobody fetches.
             self.run(&self.command(["tag", "--delete", draft.name.short()])).ok();
         }
     }
