@@ -101,6 +101,16 @@ fn what_is_further_ahead_than_the_horizon_is_not_told() {
 }
 
 #[test]
+fn the_longest_window_is_open_to_its_last_moment() {
+    let week = window("cron 0 0 1 * * for 7days UTC");
+    assert_eq!(week.at(at("2026-11-07T23:59:59.999Z")), open_until("2026-11-08T00:00Z"));
+    assert_eq!(week.at(at("2026-11-08T00:00Z")), shut_until("2026-12-01T00:00Z"));
+    // What starts now goes on from what is open already.
+    let weekly = window("cron 0 0 1,8 * * for 7days UTC");
+    assert_eq!(weekly.openings(at("2026-11-08T00:00Z"), 1), [(at("2026-12-01T00:00Z"), at("2026-12-15T00:00Z"))]);
+}
+
+#[test]
 fn leap_days_and_the_ends_of_months_and_years_are_days() {
     let new_year = window("cron 0 22 31 12 * for 4h UTC");
     assert_eq!(new_year.at(at("2027-01-01T01:59:59Z")), open_until("2027-01-01T02:00Z"));
