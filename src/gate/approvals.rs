@@ -89,14 +89,10 @@ impl Bench<'_> {
     /// Why an approval counts for nothing.
     fn objection(&self, statement: &Statement) -> Option<String> {
         let signer = statement.signer();
-        let who = match &self.rules.approvals {
-            Some(approvals) => &approvals.who,
-            None => &self.rules.writers,
-        };
         if self.past.used.contains(&statement.payload_hash()) {
             return Some("it was used by an earlier release".to_owned());
         }
-        if who.as_ref().is_some_and(|who| !who.contains(signer)) {
+        if !super::may_approve(self.rules, signer) {
             return Some(format!("{signer} is not of {}", self.rules.approvers()));
         }
         if self.now >= self.ends(statement) {

@@ -40,7 +40,7 @@ use crate::revision::{FirstSeen, JudgedCommit, Verified};
 pub use approvals::Approvers;
 pub use layout::Layout;
 pub use rules::{Approvals, EXPIRES, From, Rules};
-pub use time::{may_freeze, may_unfreeze};
+pub use time::{may_approve, may_freeze, may_unfreeze};
 
 /// What one gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -9,6 +9,13 @@ use crate::deploylog::Freeze;
 use crate::name::{Code, Principal};
 use crate::revision::statement::{Statement, Verb};
 
+/// Whether an approval of a signer counts: of one of the role, where approvals are set; else of a writer.
+#[must_use]
+pub fn may_approve(rules: &Rules, signer: &Principal) -> bool {
+    let who = rules.approvals.as_ref().map_or(&rules.writers, |approvals| &approvals.who);
+    who.as_ref().is_none_or(|who| who.contains(signer))
+}
+
 /// Whether a signer may freeze: a writer, or one who may approve.
 #[must_use]
 pub fn may_freeze(rules: &Rules, signer: &Principal) -> bool {
@@ -20,8 +27,7 @@ pub fn may_freeze(rules: &Rules, signer: &Principal) -> bool {
 /// Whether a signer may end a freeze: one who may approve, where approvals are set; else a writer.
 #[must_use]
 pub fn may_unfreeze(rules: &Rules, signer: &Principal) -> bool {
-    let who = rules.approvals.as_ref().map_or(&rules.writers, |approvals| &approvals.who);
-    who.as_ref().is_none_or(|who| who.contains(signer))
+    may_approve(rules, signer)
 }
 
 pub(super) fn freezes(case: &Case<'_>) -> Gate {

@@ -16,6 +16,7 @@ use super::{message, revision};
 use crate::agent::run;
 use crate::agent::site::Site;
 use crate::config::Environment;
+use crate::gate;
 use crate::name::{Code, CommitId, EnvironmentName, Reason};
 use crate::revision::statement::{self, OVERRIDABLE, Statement, Verb};
 use draft::Draft;
@@ -23,7 +24,7 @@ use tagging::Desk;
 use telling::Told;
 
 /// What of the gates that an approval may override is not built.
-const NOT_BUILT: [&str; 3] = ["slo", "prune", "recreate"];
+const NOT_BUILT: [&str; 4] = ["slo", "adoption", "prune", "recreate"];
 
 /// A statement about several environments, each at a commit.
 struct Order<'a> {
@@ -48,7 +49,7 @@ pub(super) async fn approve(
     overridable(&arguments.overrides)?;
     let reason = arguments.reason.as_deref().map(spoken).transpose()?;
     let environment = find(site, &arguments.target.environment)?;
-    let commit = revision::commit(site, &environment, &arguments.target).await?;
+    let commit = revision::find(site, &environment, &arguments.target).await.commit?;
     let until = Timestamp::now().saturating_add(arguments.expires).map_err(|error| wrong("--expires", &error))?;
     let mut trailers = vec![until_trailer(until)];
     if !arguments.overrides.is_empty() {
@@ -106,14 +107,22 @@ pub(super) async fn unfreeze(
 /// Whether a statement of this signer counts: the one place where the rights of verbs are asked before a push. The agent
 /// asks again.
 fn may(site: &Site, environment: &Environment, statement: &Statement) -> Result<(), Reason> {
-    let signer = statement.signer();
-    match site.setup.pipeline.writers_of(environment) {
-        Some(writers) if !writers.contains(signer) => {
-            let text = format!("tag `{}`: {signer} is no writer of `{}`", statement.name(), environment.name);
-            Err(Reason::new(Code::UnauthorisedSigner, text))
-        }
-        Some(_) | None => Ok(()),
+    let (rules, signer) = (site.setup.pipeline.rules(environment), statement.signer());
+    let counts = match statement.verb() {
+        Verb::Approve => gate::may_approve(&rules, signer),
+        Verb::Freeze => gate::may_freeze(&rules, signer),
+        _ => gate::may_unfreeze(&rules, signer),
+    };
+    if counts {
+        return Ok(());
     }
+    let role = rules.approvals.as_ref().and_then(|approvals| approvals.role.as_ref());
+    let what = match role.filter(|_| statement.verb() != Verb::Freeze) {
+        Some(role) => format!("is not of `{role}`"),
+        None => format!("is no writer of `{}`", environment.name),
+    };
+    let text = format!("tag `{}`: {signer} {what}", statement.name());
+    Err(Reason::new(Code::UnauthorisedSigner, text))
 }
 
 async fn make(site: &Site, url: &str, order: &Order<'_>, hints: bool) -> Result<Answer, Failure> {
@@ -183,10 +192,9 @@ fn one(site: &Site, desk: &Desk, draft: &Draft, environment: &Environment) -> Re
 async fn tips(site: &Site, names: &[EnvironmentName]) -> Result<Vec<(Environment, CommitId)>, Reason> {
     let environments = chosen(site, names)?;
     let branches: Vec<_> = environments.iter().map(|environment| environment.branch.clone()).collect();
-    let tips = run::tips(site, &branches).await;
+    let looked = run::look(site, &branches).await;
     let tip = |environment: Environment| {
-        let found = tips.get(&environment.branch).cloned();
-        let commit = found.unwrap_or_else(|| Err(run::missing(&environment.branch)))?;
+        let commit = looked.at(site, &environment).tip?;
         Ok((environment, commit))
     };
     environments.into_iter().map(tip).collect()
