@@ -6,6 +6,8 @@
 //! seen by its controller, `Reconciling` and `Stalled`, then the rule of the kind, then `Ready` or `Available`. What we
 //! judge otherwise than kstatus is said at the rule.
 
+pub mod check;
+
 mod cluster;
 mod custom;
 mod reading;

@@ -72,6 +72,13 @@ fn is_label(text: &str) -> bool {
         && edge(bytes[bytes.len() - 1])
 }
 
+/// The longest name of a check: `check-<check>-<sequence>`, the name of its Job, must stay a DNS label (63 bytes).
+const CHECK_LIMIT: usize = 40;
+
+fn is_check(text: &str) -> bool {
+    is_label(text) && text.len() <= CHECK_LIMIT
+}
+
 fn is_principal(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| !c.is_control() && !c.is_whitespace() && !"\",*?!".contains(c))
 }
@@ -99,6 +106,12 @@ text_name!(
     RoleName,
     "a role name: lower-case letters, digits and `-`, at most 63",
     is_label
+);
+text_name!(
+    /// The name of a check.
+    CheckName,
+    "a check name: lower-case letters, digits and `-`, at most 40",
+    is_check
 );
 text_name!(
     /// Who signs: the principal of an `allowed_signers` line, usually an e-mail address.
