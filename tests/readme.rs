@@ -36,7 +36,7 @@ const NOT_YET: [&str; 8] = [
     "run --webhook-secret-file x",
 ];
 const NOT_YET_KEYS: [&str; 6] =
-    ["units: apps/*", "checks: []", "slo: {}", "rollback: {}", "policies: []", "renderer: helm"];
+    ["units: apps/*", "slo: {}", "rollback: {}", "policies: []", "serviceAccount: x", "renderer: helm"];
 
 /// What the README calls the home of its reader.
 const HOME: &str = "/home/dana";

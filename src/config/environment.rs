@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::field::{Field, Fields, Findings};
 use super::node::Node;
-use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, promotion, value};
-use crate::name::{Code, EnvironmentName, Principal, RoleName};
+use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, probe, promotion, value};
+use crate::name::{CheckName, Code, EnvironmentName, Principal, RoleName};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::{Renderer, Sources};
 use crate::revision::Carriers;
@@ -20,12 +20,14 @@ const PRUNE_SHARE: f64 = 0.3;
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 /// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
-pub(super) const NOT_YET: [&str; 6] = ["policies", "slo", "checks", "rollback", "units", "serviceAccount"];
+pub(super) const NOT_YET: [&str; 5] = ["policies", "slo", "rollback", "units", "serviceAccount"];
 
 /// Names that the pipeline declares, for the names that an environment uses.
 pub(super) struct Declared<'a> {
     /// The roles; `None` where they could not be read.
     pub(super) roles: Option<&'a BTreeMap<RoleName, Vec<Principal>>>,
+    /// The checks, as far as their names could be read.
+    pub(super) checks: &'a [CheckName],
 }
 
 /// An environment, and where its name and its namespaces stand.
@@ -68,6 +70,7 @@ pub(super) fn environment(
     let on_drift = or(fields.take("drift"), OnDrift::Heal, |field| on_drift(field, findings));
     let prune_share = or(fields.take("prune"), PRUNE_SHARE, |field| prune_share(field, findings));
     let promotion = promotion::promotion(&mut fields, declared, findings);
+    let checks = or(fields.take("checks"), Vec::new(), |field| probe::named(field, declared.checks, findings));
     let agent = or(fields.take("agent"), AGENT.to_owned(), |field| agent(field, findings));
     fields.refuse(&NOT_YET, findings);
     fields.finish(findings);
@@ -96,6 +99,7 @@ pub(super) fn environment(
         on_drift: on_drift?,
         prune_share: prune_share?,
         promotion,
+        checks: checks?,
         agent: agent?,
     };
     Some((environment, places))

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{API_VERSION, Auth, Environment, Pipeline, Promote, Promotion, Publish, Queue, Repository, Trust, Writer};
+use super::{
+    API_VERSION, Auth, Environment, Pipeline, Promote, Promotion, Publish, Queue, Repository, Trust, Writer, probe,
+};
 use crate::gate::calendar::{Freeze, Zone};
 use crate::name::{EnvironmentName, RoleName};
 use crate::plan::{Adopt, OnDrift};
@@ -28,6 +30,7 @@ pub fn expand(pipeline: &Pipeline) -> String {
             keep: pipeline.keep,
             publish: pipeline.publish,
             environments: pipeline.environments.iter().map(environment).collect(),
+            checks: pipeline.checks.iter().map(probe::full).collect(),
         },
     };
     serde_saphyr::to_string(&full).expect("because maps with text keys can be written as YAML")
@@ -54,6 +57,7 @@ struct Spec<'a> {
     keep: u32,
     publish: Publish,
     environments: Vec<FullEnvironment<'a>>,
+    checks: Vec<probe::FullCheck<'a>>,
 }
 
 #[derive(Serialize)]
@@ -115,6 +119,7 @@ struct FullEnvironment<'a> {
     adopt: Adopt,
     drift: OnDrift,
     prune: FullPrune,
+    checks: Vec<&'a str>,
     agent: &'a str,
 }
 
@@ -221,6 +226,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         on_drift,
         prune_share,
         promotion,
+        checks,
         agent,
     } = environment;
     let paths: Vec<String> = sources.paths.iter().map(ToString::to_string).collect();
@@ -243,6 +249,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         adopt: *adopt,
         drift: *on_drift,
         prune: FullPrune { share: percentage(*prune_share) },
+        checks: checks.iter().map(|check| check.as_str()).collect(),
         agent,
     }
 }

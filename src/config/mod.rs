@@ -12,6 +12,7 @@ mod field;
 mod nearest;
 mod node;
 mod pipeline;
+mod probe;
 mod promotion;
 mod url;
 mod value;
@@ -23,8 +24,10 @@ use std::time::Duration;
 
 use crate::gate;
 use crate::gate::calendar::{Freeze, Window};
+use crate::health::check::Check;
 use crate::name::{
-    CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RepoPath, RoleName,
+    CheckName, CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RepoPath,
+    RoleName,
 };
 use crate::plan::{Adopt, OnDrift};
 use crate::render::Sources;
@@ -56,6 +59,8 @@ pub struct Pipeline {
     pub publish: Publish,
     /// The environments; never empty.
     pub environments: Vec<Environment>,
+    /// The rules that environments may name to judge a release after it settled.
+    pub checks: Vec<Check>,
     text: String,
     mentions: Vec<Mention>,
     warnings: Vec<Finding>,
@@ -78,6 +83,13 @@ impl Pipeline {
     #[must_use]
     pub fn environment(&self, name: &EnvironmentName) -> Option<&Environment> {
         self.environments.iter().find(|environment| environment.name == *name)
+    }
+
+    /// The checks that judge a release of an environment, in the order in which it names them.
+    #[must_use]
+    pub fn checks_of(&self, environment: &Environment) -> Vec<&Check> {
+        let named = |name: &CheckName| self.checks.iter().find(|check| check.name == *name);
+        environment.checks.iter().filter_map(named).collect()
     }
 
     /// The principals that may write into an environment; `None`: every signer.
@@ -229,6 +241,8 @@ pub struct Environment {
     pub prune_share: f64,
     /// How a release enters, and becomes proven.
     pub promotion: Promotion,
+    /// The checks that a release must pass after it settled; each is one of [`Pipeline::checks`].
+    pub checks: Vec<CheckName>,
     /// The agent that serves it.
     pub agent: String,
 }

@@ -10,7 +10,7 @@ use super::url::Transport;
 use super::{
     API_VERSION, Auth, FILE_LIMIT, Finding, Mention, Pipeline, Publish, RemoteUrl, Repository, Severity, Trust,
 };
-use super::{check, promotion, value};
+use super::{check, probe, promotion, value};
 use crate::name::{Code, CommitId, PipelineName, Principal, RoleName};
 
 /// Releases that are kept to go back to, where the file says nothing.
@@ -88,8 +88,11 @@ fn pipeline(
     let trust = spec.need("trust", findings).and_then(|field| trust(&field, &mut mentions, findings));
     let keep = spec.take("keep").map_or(Some(KEEP), |f| f.parse_plain(findings, |text| value::count(text, 1, 1000)));
     let publish = spec.take("publish").map_or(Some(Publish::None), |field| publish(&field, findings));
+    let checks_field = spec.take("checks");
+    let declared_checks = checks_field.as_ref().map_or(Vec::new(), probe::names);
+    let checks = checks_field.map_or(Some(Vec::new()), |field| probe::checks(&field, findings));
     let environments = spec.need("environments", findings).and_then(|field| {
-        let declared = Declared { roles: trust.as_ref().map(|trust| &trust.roles) };
+        let declared = Declared { roles: trust.as_ref().map(|trust| &trust.roles), checks: &declared_checks };
         let items = field.list(1, findings)?;
         let read = items.iter().enumerate().map(|(index, item)| {
             let named = environment(item.node, index, &declared, &mut mentions, findings)?;
@@ -100,7 +103,7 @@ fn pipeline(
         promotion::check_upstreams(&read, findings);
         Some(read.into_iter().map(|(environment, _)| environment).collect())
     });
-    spec.refuse(&["publishWithin", "checks"], findings);
+    spec.refuse(&["publishWithin"], findings);
     spec.finish(findings);
     claims.next_pipeline();
     Some(Pipeline {
@@ -110,6 +113,7 @@ fn pipeline(
         keep: keep?,
         publish: publish?,
         environments: environments?,
+        checks: checks?,
         text: text[document.text.clone()].to_owned(),
         mentions,
         warnings: Vec::new(),

@@ -16,6 +16,18 @@ pub(super) struct Bounds {
 pub(super) const DEADLINE: Bounds =
     Bounds { min: Duration::from_secs(1), max: Duration::from_secs(24 * 60 * 60), example: "10m" };
 
+/// How long a check must be good. Zero is its default, which is not written down; a week is what a person would watch.
+pub(super) const CHECK_FOR: Bounds =
+    Bounds { min: Duration::from_secs(0), max: Duration::from_secs(7 * 24 * 60 * 60), example: "10m" };
+
+/// How long a check may take to pass: longer than it must be good.
+pub(super) const CHECK_WITHIN: Bounds =
+    Bounds { min: Duration::from_secs(1), max: Duration::from_secs(8 * 24 * 60 * 60), example: "20m" };
+
+/// How long from one look of a check to the next.
+pub(super) const CHECK_INTERVAL: Bounds =
+    Bounds { min: Duration::from_secs(1), max: Duration::from_secs(60 * 60), example: "10s" };
+
 /// A duration as humantime reads it, inside its bounds.
 pub(super) fn duration(text: &str, bounds: &Bounds) -> Result<Duration, String> {
     let (min, max) = (humantime::format_duration(bounds.min), humantime::format_duration(bounds.max));
