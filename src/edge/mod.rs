@@ -7,5 +7,6 @@ pub mod exposition;
 pub mod git;
 pub mod http;
 pub mod journal;
+pub mod metrics;
 pub mod notify;
 pub mod renderer;

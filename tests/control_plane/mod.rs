@@ -11,7 +11,7 @@
 
 pub(crate) mod audit;
 mod player;
-mod process;
+pub(crate) mod process;
 pub(crate) mod proxy;
 mod puppet;
 pub(crate) mod recorder;

@@ -23,7 +23,7 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Starts a server whose output goes to `NAME.log` in the folder; the folder is removed after the server ended.
-    fn start(name: &'static str, program: &Path, arguments: &[String], folder: &Path) -> Kept {
+    pub(crate) fn start(name: &'static str, program: &Path, arguments: &[String], folder: &Path) -> Kept {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).process_group(0);
         let server = spawn(&mut command, name, folder);
@@ -190,7 +190,7 @@ fn log_end(folder: &Path, name: &str) -> String {
 }
 
 /// Ports that are free at this moment, all different because all are held at once.
-fn free_ports() -> [u16; 3] {
+pub(crate) fn free_ports() -> [u16; 3] {
     let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("because loopback ports are left"));
     held.map(|listener| listener.local_addr().expect("because it is bound").port())
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod apply;
+mod check;
 mod connect;
 mod delete;
 mod discovery;

@@ -19,7 +19,7 @@ const IN_FLIGHT: usize = 16;
 /// More objects than this of one kind and namespace are read by one list.
 const LIST_FROM: usize = 8;
 /// Objects a page of a list.
-const PAGE: usize = 100;
+pub(super) const PAGE: usize = 100;
 /// How often a list is begun anew when its continue token expires.
 const LIST_ATTEMPTS: usize = 3;
 
@@ -135,7 +135,13 @@ impl Cluster {
         }
     }
 
-    async fn get_view(&self, path: &str, view: View, form: &str, what: &str) -> Result<Answer, ClusterError> {
+    pub(super) async fn get_view(
+        &self,
+        path: &str,
+        view: View,
+        form: &str,
+        what: &str,
+    ) -> Result<Answer, ClusterError> {
         let request = match view {
             View::Whole => Request::get(path),
             View::Metadata => {

@@ -172,7 +172,7 @@ pub struct Container {
     pub id: String,
     /// How often.
     pub restarts: u64,
-    /// When it last ended, if it did.
+    /// When the run before its present one ended, if there was one.
     pub last_ended: Option<Timestamp>,
 }
 
