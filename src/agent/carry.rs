@@ -19,6 +19,7 @@ use crate::plan::Live;
 use crate::revision::statement::Verb;
 use crate::signature::AgentKey;
 
+use super::checking;
 use super::facts;
 use super::judge::{self, Depth};
 use super::observe;
@@ -73,6 +74,13 @@ impl Carrier {
             Order::Confirm(keys) => Answer::Confirmed(self.confirm(&keys).await),
             Order::Collect(keep) => {
                 self.collect(&keep).await;
+                Answer::Done
+            }
+            Order::Check { check, opening, objects } => {
+                Answer::Checked(checking::look(&self.site, &self.environment, &check, opening, &objects).await)
+            }
+            Order::EndCheck { check, opening } => {
+                checking::end(&self.site, &self.environment, &check, opening).await;
                 Answer::Done
             }
             Order::Tell(news) => {

@@ -3,6 +3,7 @@
 
 pub mod board;
 mod carry;
+mod checking;
 mod facts;
 pub mod judge;
 pub mod observe;

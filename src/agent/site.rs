@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::config::{Environment, Pipeline};
 use crate::course::Settings;
@@ -11,6 +11,7 @@ use crate::edge::events::Events;
 use crate::edge::exposition::EnvironmentLabels;
 use crate::edge::git::{GitError, Mirror, Remote};
 use crate::edge::journal::Journal;
+use crate::edge::metrics::{self, Metrics};
 use crate::edge::renderer::Kustomize;
 use crate::manifest::Fence;
 use crate::name::{Code, Reason};
@@ -93,6 +94,7 @@ pub struct Site {
     pub read_only: bool,
     /// What it shows of itself while it runs.
     pub board: Arc<Board>,
+    metrics: OnceLock<Metrics>,
 }
 
 impl Site {
@@ -106,7 +108,16 @@ impl Site {
         let mirror = RwLock::new(Mirror::open(&folder, setup.remote.clone())?);
         let mirror = Arc::new(Cached { mirror, folder, remote: setup.remote.clone() });
         let board = Arc::default();
-        Ok(Site { setup, mirror, target, kustomize: Kustomize::find(), key, read_only, board })
+        Ok(Site {
+            setup,
+            mirror,
+            target,
+            kustomize: Kustomize::find(),
+            key,
+            read_only,
+            board,
+            metrics: OnceLock::new(),
+        })
     }
 
     /// Runs one whole operation on the mirror, off the async threads.
@@ -123,6 +134,11 @@ impl Site {
             Ok(result) => result,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         }
+    }
+
+    /// What asks the servers that checks name; made when it is first needed, since it reads the machine's certificates.
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.metrics.get_or_init(|| Metrics::new(metrics::TIME_LIMIT))
     }
 
     /// The cluster and the journal.
@@ -198,6 +214,7 @@ impl Site {
             environment: environment.name.clone(),
             deadline: environment.deadline,
             soak: environment.promotion.soak,
+            checks: self.setup.pipeline.checks_of(environment).into_iter().cloned().collect(),
             keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
             policy: self.policy(environment),
             fence: self.fence(environment),

@@ -295,9 +295,11 @@ fn turn(order: &Order) -> Turn {
         | Order::Recall
         | Order::Look { .. }
         | Order::Confirm(_)
+        | Order::Check { .. }
         | Order::Watch { .. } => Turn::Read,
         Order::Tell(_) => Turn::Read,
         Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
+        Order::EndCheck { .. } => Turn::Read,
         Order::Apply { .. } | Order::Delete { .. } => Turn::Limited,
     }
 }

@@ -191,14 +191,14 @@ impl Behind {
     }
 
     /// Whether nothing more happens by itself: proven and pruned, or failed and tried.
-    pub(super) fn rests(&self, known: &Known) -> bool {
+    pub(super) fn rests(&self, known: &Known, settings: &Settings) -> bool {
         let Some(standing) = &known.log.standing else { return true };
         let ours = self.sequence == Some(standing.sequence);
         let still = ours && self.release.as_ref().is_some_and(Release::rests) && self.renew.is_empty();
         match &standing.outcome {
             Some((Phase::Failed, _)) => true,
             // What is left is a matter of time.
-            Some((Phase::Settled, _)) => still && self.pruned && self.is_settled() && self.proving.rests(),
+            Some((Phase::Settled, _)) => still && self.pruned && self.is_settled() && self.proving.rests(settings),
             Some(_) => still && self.pruned,
             None => false,
         }

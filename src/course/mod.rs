@@ -39,8 +39,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::health::check::Check;
 use crate::manifest::Fence;
-use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, ObjectKey, Reason, RefName};
+use crate::name::{CheckName, CommitId, Digest, EnvironmentName, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::drift::HashKey;
 use crate::plan::{Inventory, Policy};
 
@@ -65,6 +66,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// How long it must be healthy before it is proven.
     pub soak: Duration,
+    /// What a settled release must pass before it is proven.
+    pub checks: Vec<Check>,
     /// How many releases stay recallable.
     pub keep: usize,
     /// What a plan may do.
@@ -94,6 +97,8 @@ enum Awaited {
     Delete(ObjectKey),
     Look(u64, ObjectKey),
     Confirm(u64),
+    /// The opening, the check, and when it was asked.
+    Check(u64, CheckName, Timestamp),
     Other,
 }
 
@@ -199,7 +204,7 @@ impl Course {
         let known = self.known.as_ref()?;
         let tip = self.tip.as_ref()?;
         let ahead = tip.is_err() || self.ahead.rests(&known.log);
-        (!busy && ahead && self.behind.rests(known) && !self.pen_is_wanted()).then_some(Rest::Quiet)
+        (!busy && ahead && self.behind.rests(known, &self.settings) && !self.pen_is_wanted()).then_some(Rest::Quiet)
     }
 
     /// The log and inventory as last read, if they were.
@@ -252,6 +257,9 @@ impl Course {
             }
             (Awaited::Look(sequence, key), Answer::Looked(looked)) => self.file_looked(sequence, &key, looked, now),
             (Awaited::Confirm(sequence), Answer::Confirmed(read)) => self.file_confirmed(sequence, read, now),
+            (Awaited::Check(opening, name, asked_at), Answer::Checked(reading)) => {
+                self.file_checked(opening, &name, asked_at, &reading);
+            }
             (Awaited::Other, _) => {}
             (awaited, answer) => unreachable!("because an order has one kind of answer: {awaited:?}, {answer:?}"),
         }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::object::Found;
 use crate::deploylog::{Action, EntryCommit, GateVerdict, Log, Past, Proposal, Recalled, Stated};
 use crate::gate::Admitted;
+use crate::health::check::{Check, Reading};
 use crate::health::{self, Assessment, Health};
 use crate::manifest::Manifest;
 use crate::name::{CommitId, Digest, GroupVersionKind, ObjectId, ObjectKey, Principal, Reason, RefName};
@@ -124,6 +125,22 @@ pub enum Order {
     },
     /// Read these objects freshly.
     Confirm(BTreeMap<ObjectKey, GroupVersionKind>),
+    /// Look once at what a check looks at.
+    Check {
+        /// The check.
+        check: Box<Check>,
+        /// The opening that it judges.
+        opening: u64,
+        /// The objects of the release.
+        objects: BTreeSet<ObjectKey>,
+    },
+    /// Remove what a check left in the cluster.
+    EndCheck {
+        /// The check.
+        check: Box<Check>,
+        /// The opening that it judged.
+        opening: u64,
+    },
     /// Tell people and machines what happened.
     Tell(Box<News>),
     /// Remove stored bytes of every release but these.
@@ -317,7 +334,9 @@ pub enum Answer {
     Looked(Result<Live, Reason>),
     /// To [`Order::Confirm`].
     Confirmed(Result<Vec<Glance>, Reason>),
-    /// To [`Order::Watch`], [`Order::Tell`] and [`Order::Collect`]: done, or tried.
+    /// To [`Order::Check`].
+    Checked(Reading),
+    /// To [`Order::Watch`], [`Order::Tell`], [`Order::EndCheck`] and [`Order::Collect`]: done, or tried.
     Done,
 }
 

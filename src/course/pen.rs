@@ -144,10 +144,11 @@ impl Course {
             return None;
         }
         let failure = self.behind.failure(standing, self.settings.deadline, now);
-        let reasons = failure.or_else(|| self.behind.proving.failure())?;
+        let reasons = failure.or_else(|| self.behind.proving.failure(now))?;
         let mut proposal = outcome(&known.log, standing, Phase::Failed);
         proposal.reasons = reasons;
         proposal.durations_ms = self.behind.durations_ms();
+        proposal.files = self.behind.proving.evidence();
         Some(proposal)
     }
 
@@ -155,6 +156,7 @@ impl Course {
         let standing = known.log.standing.as_ref()?;
         let mut proposal = outcome(&known.log, standing, self.claim(known, now)?);
         proposal.durations_ms = self.behind.durations_ms();
+        proposal.files = self.behind.proving.evidence();
         Some(proposal)
     }
 
