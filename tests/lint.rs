@@ -195,7 +195,7 @@ fn a_name_that_no_signer_has_is_found() {
   |
 6 |   trust: {signers: {file: allowed_signers}, roles: {release-managers: [lena@example.com, omar@example.com]}}
   |                                                                                          ^^^^^^^^^^^^^^^^
-  hint: correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file
+  hint: correct the name, or declare it: an environment, role or check in the pipeline file, a principal in the signers file
 
 error[unknown-name]: `writers` in environment `prod` names `relase-managers`, neither a declared role nor a principal of \
                     the signers file
@@ -203,7 +203,7 @@ error[unknown-name]: `writers` in environment `prod` names `relase-managers`, ne
    |
 13 |     writers: [relase-managers]
    |               ^^^^^^^^^^^^^^^ did you mean `release-managers`?
-  hint: correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file
+  hint: correct the name, or declare it: an environment, role or check in the pipeline file, a principal in the signers file
 lockmaster.yaml: 2 errors, 0 warnings
 ";
     assert_eq!(Place::with(&text).run(&["lint"]), Ran::printed(1, expected));
@@ -274,7 +274,6 @@ fn what_is_not_built_answers_by_name() {
     for (words, name) in [
         (vec!["explain", "prod"], "lockmaster explain"),
         (vec!["rollback", "prod"], "lockmaster rollback"),
-        (vec!["promote", "prod@staging/88"], "lockmaster promote"),
         (vec!["hold", "prod", "--reason", "x"], "lockmaster hold"),
         (vec!["unhold", "prod", "--reason", "x"], "lockmaster unhold"),
         (vec!["history"], "lockmaster history"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::course::Overview;
 use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
@@ -27,6 +27,8 @@ pub struct Board {
     pub exposition: Exposition,
     /// Of each environment that is served, its walk; `None` while it has not begun.
     walks: Mutex<BTreeMap<EnvironmentName, Option<mpsc::Sender<Question>>>>,
+    /// Somebody here changed the repository.
+    looks: Notify,
     /// How long the log of each environment that is served is.
     ledgers: Mutex<BTreeMap<EnvironmentName, watch::Sender<Ledger>>>,
 }
@@ -46,6 +48,16 @@ impl Board {
         let (ask, asked) = mpsc::channel(16);
         self.walks.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), Some(ask));
         asked
+    }
+
+    /// The repository is looked at again now: something was pushed from here.
+    pub(super) fn look_now(&self) {
+        self.looks.notify_one();
+    }
+
+    /// Waits until it is to be looked at again.
+    pub(super) async fn look_wanted(&self) {
+        self.looks.notified().await;
     }
 
     /// What becomes of an environment's log; `None` where it is not served here.

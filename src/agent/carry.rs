@@ -8,13 +8,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Environment;
 use crate::course::{self, Answer, Appended, Decree, Glance, InventoryWritten, Known, Order};
-use crate::deploylog::{self, Action, Log, LogName, Proposal, Replay, Stated};
+use crate::deploylog::{self, Action, Log, LogName, Past, Proposal, Replay, Stated};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::exposition;
 use crate::edge::journal;
 use crate::gate;
-use crate::name::{Class, Code, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
+use crate::name::{Class, Code, CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::Live;
 use crate::revision::statement::Verb;
 use crate::signature::AgentKey;
@@ -23,6 +23,7 @@ use super::checking;
 use super::facts;
 use super::judge::{self, Depth};
 use super::observe;
+use super::promote;
 use super::site::{Site, Target};
 
 /// How long stored bytes are left alone after they were last touched, however old their release is.
@@ -76,6 +77,7 @@ impl Carrier {
                 self.collect(&keep).await;
                 Answer::Done
             }
+            Order::Promote { tip, past } => Answer::Promoted(self.promote(&tip, &past).await),
             Order::Check { check, opening, objects } => {
                 Answer::Checked(checking::look(&self.site, &self.environment, &check, opening, &objects).await)
             }
@@ -103,6 +105,17 @@ impl Carrier {
         let Read { known, replay, version } = read(&self.site, &self.environment).await?;
         *self.desk.lock().await = Desk { replay, version: Some(version) };
         Ok(Box::new(known))
+    }
+
+    async fn promote(&self, tip: &CommitId, past: &Past) -> course::Promoted {
+        match promote::push(&self.site, &self.environment, tip, past).await {
+            Ok(promoted) => promoted,
+            Err(reason) => {
+                let environment = &self.environment.name;
+                tracing::warn!(%environment, code = %reason.code, reason = %reason.message, "promotion-failed");
+                course::Promoted::Failed(reason)
+            }
+        }
     }
 
     /// The freezes, and their ends, that these tags state and that their signers may state.

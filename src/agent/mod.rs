@@ -7,6 +7,7 @@ mod checking;
 mod facts;
 pub mod judge;
 pub mod observe;
+pub mod promote;
 pub mod run;
 pub mod site;
 pub mod stand;

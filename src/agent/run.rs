@@ -146,9 +146,14 @@ async fn looks(
             say(&inbox.environment.name, look.tip.as_ref().err(), &mut said);
             inbox.look.send_replace(Some(look));
         }
-        let Some(interval) = interval else { return };
+        let Some(interval) = interval else {
+            // What a promotion pushes is looked at, until the walks end.
+            site.board.look_wanted().await;
+            continue;
+        };
         tokio::select! {
             Some(()) = wake.recv() => {}
+            () = site.board.look_wanted() => {}
             () = tokio::time::sleep(interval) => {}
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::config::{Environment, Pipeline};
+use crate::config::{Environment, Pipeline, Promote};
 use crate::course::Settings;
 use crate::edge::cluster::Cluster;
 use crate::edge::events::Events;
@@ -90,6 +90,8 @@ pub struct Site {
     pub kustomize: Option<Kustomize>,
     /// The key that signs the log; `None` where nothing is written.
     pub key: Option<AgentKey>,
+    /// The key with which the agent pushes promotions; `None`: it pushes none.
+    pub writer_key: Option<Arc<AgentKey>>,
     /// Whether nothing may be written: not even the times at which commits were first seen.
     pub read_only: bool,
     /// What it shows of itself while it runs.
@@ -114,6 +116,7 @@ impl Site {
             target,
             kustomize: Kustomize::find(),
             key,
+            writer_key: None,
             read_only,
             board,
             metrics: OnceLock::new(),
@@ -214,6 +217,7 @@ impl Site {
             environment: environment.name.clone(),
             deadline: environment.deadline,
             soak: environment.promotion.soak,
+            promotes: self.writer_key.is_some() && environment.promotion.promote == Promote::Auto,
             checks: self.setup.pipeline.checks_of(environment).into_iter().cloned().collect(),
             keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
             policy: self.policy(environment),

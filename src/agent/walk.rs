@@ -300,6 +300,7 @@ fn turn(order: &Order) -> Turn {
         Order::Tell(_) => Turn::Read,
         Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
         Order::EndCheck { .. } => Turn::Read,
+        Order::Promote { .. } => Turn::Write,
         Order::Apply { .. } | Order::Delete { .. } => Turn::Limited,
     }
 }

@@ -118,6 +118,7 @@ impl<'a> Configuration<'a> {
         for name in &self.arguments.environment {
             site::find(&site, name)?;
         }
+        site::entrust(&mut site, self.arguments.writer_key.as_deref())?;
         // What was counted stays.
         site.board = Arc::clone(&self.board);
         Ok(Arc::new(site))

@@ -20,6 +20,7 @@ mod message;
 pub mod output;
 pub mod pipeline;
 mod plan;
+mod promote;
 mod revision;
 mod run;
 mod serving;
@@ -73,9 +74,10 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Status(status) => verb::status(status, global, console),
         Verb::Diff(diff) => verb::diff(diff, global, console),
         Verb::Approve(approve) => verb::approve(approve, global, console),
+        Verb::Promote(promote) => verb::promote(promote, global, console),
         Verb::Freeze(freeze) => verb::freeze(freeze, global, console),
         Verb::Unfreeze(unfreeze) => verb::unfreeze(unfreeze, global, console),
-        Verb::Explain(_) | Verb::Rollback(_) | Verb::Promote(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
+        Verb::Explain(_) | Verb::Rollback(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
         Verb::History(_) | Verb::Show(_) => not_yet(verb),
         Verb::Audit(_) | Verb::Dora(_) | Verb::Keygen(_) => not_yet(verb),
         Verb::Install(_) => not_yet(verb),

@@ -34,7 +34,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub(super) fn check(arguments: &arguments::Run) -> Result<(), Reason> {
     let given = [
         ("--read-only", arguments.read_only),
-        ("--writer-key", arguments.writer_key.is_some()),
         ("--publish git", arguments.publish == Some(PublishTo::Git)),
         ("--webhook-secret-file", arguments.webhook_secret_file.is_some()),
     ];

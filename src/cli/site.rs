@@ -1,14 +1,16 @@
 //! Opens what a verb works on: the pipeline, its mirror, the cluster and the journal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use super::arguments::{Global, Source};
 use super::diagnostic::Failure;
 use super::pipeline::Loaded;
+use crate::agent::promote;
 use crate::agent::site::{Setup, Site, Target};
-use crate::config::{Auth, Environment, InvalidUrl, RemoteUrl, Repository, Transport};
+use crate::config::{Auth, Environment, InvalidUrl, Promote, RemoteUrl, Repository, Transport};
 use crate::edge::cluster::{Access, Cluster};
 use crate::edge::events::Events;
 use crate::edge::git::{self, Remote};
@@ -68,17 +70,21 @@ pub(super) async fn open(
 /// # Errors
 /// Something that the verb needs cannot be read.
 pub(super) fn open_repository(global: &Global, loaded: Loaded) -> Result<(Site, String), Failure> {
+    let url = push_url(&loaded);
+    let site = Site::new(setup(global, loaded)?, None, None, true).map_err(|error| error.reason())?;
+    Ok((site, url))
+}
+
+/// Where people push: the pipeline's repository, in a form that holds in any folder, since git is called in others.
+pub(super) fn push_url(loaded: &Loaded) -> String {
     let url = url(&loaded.pipeline.repository, &loaded.directory);
-    // Git is called in other folders than this one.
-    let url = match loaded.pipeline.repository.url.transport() {
+    match loaded.pipeline.repository.url.transport() {
         Transport::Path => {
             let real = Path::new(&url).canonicalize().or_else(|_| std::path::absolute(&url));
             real.map_or(url, |path| path.display().to_string())
         }
         _ => url,
-    };
-    let site = Site::new(setup(global, loaded)?, None, None, true).map_err(|error| error.reason())?;
-    Ok((site, url))
+    }
 }
 
 /// Whether a flag, a variable, a file or the pod says where a cluster is.
@@ -101,11 +107,33 @@ async fn connect(global: &Global, setup: &Setup, needs: Need) -> Result<Target, 
     Ok(Target::new(cluster, journal, events, &setup.pipeline.environments))
 }
 
+/// Gives the agent the key with which it pushes promotions.
+///
+/// # Errors
+/// The key cannot be read or may not write where it shall, or an environment wants to be promoted and there is none.
+pub(super) fn entrust(site: &mut Site, file: Option<&Path>) -> Result<(), Failure> {
+    let auto = |environment: &&Environment| environment.promotion.promote == Promote::Auto;
+    let promoted: Vec<Environment> = site.environments().iter().filter(auto).cloned().collect();
+    let Some(file) = file else {
+        let Some(environment) = promoted.first() else { return Ok(()) };
+        let text =
+            format!("`promote: auto` of `{}` pushes commits, and there is no key to sign them with", environment.name);
+        return Err(Failure::new(Code::Usage, text).with_hint("name one that a writer holds: --writer-key FILE"));
+    };
+    let key = read_key(file)?;
+    for environment in &promoted {
+        promote::writer(site, &key, environment)?;
+    }
+    site.writer_key = Some(Arc::new(key));
+    Ok(())
+}
+
 fn read_key(file: &Path) -> Result<AgentKey, Reason> {
     let shown = file.display().to_string();
     let text = read(file)?;
     AgentKey::from_openssh(&text).map_err(|problem| {
-        Reason::new(Code::InvalidValue, format!("`{shown}` is no agent key: {problem}")).at_file(shown, None, None)
+        Reason::new(Code::InvalidValue, format!("`{shown}` is no key that signs here: {problem}"))
+            .at_file(shown, None, None)
     })
 }
 

@@ -7,7 +7,7 @@ use super::diagnostic::{Failure, Verdict};
 use super::output::Console;
 use super::run::Ended;
 use super::site::Need;
-use super::{diff, log, pipeline, plan, site, statement, status, verify};
+use super::{diff, log, pipeline, plan, promote, site, statement, status, verify};
 use crate::agent::site::Site;
 use crate::edge::git;
 
@@ -68,6 +68,20 @@ pub(super) fn diff(arguments: &arguments::Diff, global: &Global, console: &Conso
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
         Ok(diff::diff(&site, arguments).await?)
+    })?;
+    answer.print(console)
+}
+
+/// Makes, signs and pushes the commit of a promotion.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn promote(arguments: &arguments::Promote, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let loaded = pipeline::load(global, pipeline::find(global)?)?;
+        let url = site::push_url(&loaded);
+        let site = site::open(global, loaded, Need::Reads, None).await?;
+        promote::promote(&site, &url, arguments, console.hints()).await
     })?;
     answer.print(console)
 }

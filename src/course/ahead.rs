@@ -107,6 +107,20 @@ impl Ahead {
         }
     }
 
+    /// Whether no candidate is on its way: the tip is what was accepted, or opens nothing.
+    pub(super) fn wants_nothing(&self, log: &Log) -> bool {
+        match &self.stand {
+            Stand::New => self.is_accepted(log),
+            Stand::Unchanged(commit) => self.tip.as_ref() == Some(commit),
+            Stand::Stopped(_) | Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_) => false,
+        }
+    }
+
+    /// How often a fact that gates ask about has changed.
+    pub(super) fn facts(&self) -> u64 {
+        self.facts
+    }
+
     pub(super) fn is_opening(&self) -> bool {
         matches!(self.stand, Stand::Storing(_) | Stand::Ready(_) | Stand::Opening(_))
     }

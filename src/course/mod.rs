@@ -27,6 +27,7 @@ mod object;
 mod order;
 mod overview;
 mod pen;
+mod promoting;
 mod proving;
 mod queue;
 mod release;
@@ -55,6 +56,8 @@ pub use order::{
 };
 pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;
+pub use promoting::Promoted;
+use promoting::Promoting;
 pub use release::Progress;
 
 /// What the configuration says about one environment's walk.
@@ -66,6 +69,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// How long it must be healthy before it is proven.
     pub soak: Duration,
+    /// Whether the agent moves the branch itself when upstream is proven.
+    pub promotes: bool,
     /// What a settled release must pass before it is proven.
     pub checks: Vec<Check>,
     /// How many releases stay recallable.
@@ -89,6 +94,8 @@ enum Awaited {
     /// The candidate, the opening that it is judged against, and how often the facts of its gates had changed.
     Judge(CommitId, Option<u64>, u64),
     Statements(BTreeMap<RefName, ObjectId>),
+    /// The tip, and how often a fact had changed.
+    Promote(CommitId, u64),
     Store(Digest),
     Append,
     Recall(u64),
@@ -124,6 +131,7 @@ pub struct Course {
     reading: Backoff,
     tip: Option<Result<CommitId, Reason>>,
     decrees: Decrees,
+    promoting: Promoting,
     /// The entries that the log upstream had when it was last heard of.
     upstream: u64,
     ahead: Ahead,
@@ -156,6 +164,7 @@ impl Course {
             reading: Backoff::default(),
             tip: None,
             decrees: Decrees::default(),
+            promoting: Promoting::default(),
             upstream: 0,
             ahead: Ahead::default(),
             behind: Behind::default(),
@@ -203,7 +212,8 @@ impl Course {
         let busy = self.awaited.values().any(|awaited| *awaited != Awaited::Other);
         let known = self.known.as_ref()?;
         let tip = self.tip.as_ref()?;
-        let ahead = tip.is_err() || self.ahead.rests(&known.log);
+        let promoted = tip.as_ref().is_ok_and(|tip| self.promoting.rests(tip));
+        let ahead = tip.is_err() || (promoted && self.ahead.rests(&known.log));
         (!busy && ahead && self.behind.rests(known, &self.settings) && !self.pen_is_wanted()).then_some(Rest::Quiet)
     }
 
@@ -239,6 +249,9 @@ impl Course {
             (Awaited::Log, Answer::Log(read)) => self.file_log(read, now),
             (Awaited::Judge(commit, base, facts), Answer::Judged(judged)) => {
                 self.file_judged((commit, base, facts), *judged, now);
+            }
+            (Awaited::Promote(tip, facts), Answer::Promoted(promoted)) => {
+                self.file_promoted((tip, facts), promoted, now);
             }
             (Awaited::Statements(asked), Answer::Statements(found)) => self.file_decrees(asked, found, now),
             (Awaited::Store(release), Answer::Stored(stored)) => self.file_stored(release, stored, now),
@@ -310,6 +323,7 @@ impl Course {
         self.decide_behind(now);
         self.decide_decrees(now);
         self.decide_ahead(now);
+        self.decide_promoting(now);
         self.decide_pen(now);
         self.collect();
         self.read(now);
@@ -363,9 +377,17 @@ impl Course {
         let deadline = self.known.as_ref().and_then(|known| self.behind.wakes_at(&known.log, &self.settings, now));
         // What was due at this moment has just been decided: a time that has passed would only spin.
         let heals = self.behind.tally.due_at();
-        let times = [reading, deadline, self.ahead.due_at(), self.decrees.due_at(), self.pen.due_at(), heals]
-            .into_iter()
-            .flatten();
+        let times = [
+            reading,
+            deadline,
+            self.ahead.due_at(),
+            self.decrees.due_at(),
+            self.promoting.due_at(),
+            self.pen.due_at(),
+            heals,
+        ]
+        .into_iter()
+        .flatten();
         times.filter(|time| *time > now).min()
     }
 }

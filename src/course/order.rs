@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::Promoted;
 use super::object::Found;
 use crate::deploylog::{Action, EntryCommit, GateVerdict, Log, Past, Proposal, Recalled, Stated};
 use crate::gate::Admitted;
@@ -78,6 +79,13 @@ pub enum Order {
     ReadLog,
     /// Read what these tags state about freezes.
     ReadStatements(BTreeMap<RefName, ObjectId>),
+    /// Push what upstream has proven to the branch, if this is a time for it.
+    Promote {
+        /// The tip of the branch.
+        tip: CommitId,
+        /// What the environment's log remembers.
+        past: Box<Past>,
+    },
     /// Walk steps 3 to 8 for a candidate; nothing is written to the target.
     Judge(Box<Brief>),
     /// Keep a release's canonical bytes, so that it can be recalled.
@@ -316,6 +324,8 @@ pub enum Answer {
     Log(Result<Box<Known>, Reason>),
     /// To [`Order::ReadStatements`].
     Statements(Result<Vec<Decree>, Reason>),
+    /// To [`Order::Promote`].
+    Promoted(Promoted),
     /// To [`Order::Judge`].
     Judged(Box<Judged>),
     /// To [`Order::StoreRelease`].

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::deploylog::{InputKey, Inputs};
+use crate::deploylog::{InputKey, InputKind, Inputs};
 use crate::name::{Digest, RepoPath};
 
 /// Inputs by what they are called.
@@ -97,4 +97,28 @@ fn moved<'f>(path: &RepoPath, folders: impl Iterator<Item = (&'f RepoPath, &'f R
         }
     }
     path.clone()
+}
+
+/// What a promotion moves: the files that an environment takes from a release of its upstream, by their path there and
+/// here; and those of its own tip that the release lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moves {
+    /// Their path, our path.
+    pub take: Vec<(RepoPath, RepoPath)>,
+    /// Our path.
+    pub drop: Vec<RepoPath>,
+}
+
+/// The files by which the shared inputs of an environment's tip become those of a release of its upstream.
+#[must_use]
+pub fn moves(ours: &Layout, theirs: &Layout, tip: &Inputs, release: &Inputs) -> Moves {
+    let pair = Pair::new(ours, theirs);
+    let (mine, demanded) = (pair.compared(tip), pair.demanded(release));
+    let files = |(kind, _): &&InputKey| *kind == InputKind::File;
+    let changed = demanded.iter().filter(|(key, digest)| mine.get(*key) != Some(*digest)).map(|(key, _)| key);
+    let extra = mine.keys().filter(|key| !demanded.contains_key(*key));
+    Moves {
+        take: changed.filter(files).map(|(_, path)| (path.clone(), pair.to_ours(path))).collect(),
+        drop: extra.filter(files).map(|(_, path)| pair.to_ours(path)).collect(),
+    }
 }

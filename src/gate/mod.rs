@@ -38,9 +38,9 @@ use crate::revision::statement::Statement;
 use crate::revision::{FirstSeen, JudgedCommit, Verified};
 
 pub use approvals::Approvers;
-pub use layout::Layout;
+pub use layout::{Layout, Moves, moves};
 pub use rules::{Approvals, EXPIRES, From, Rules};
-pub use time::{may_approve, may_freeze, may_unfreeze};
+pub use time::{is_a_time_for, may_approve, may_freeze, may_unfreeze};
 
 /// What one gate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

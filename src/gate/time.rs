@@ -5,9 +5,24 @@ use jiff::Timestamp;
 use super::calendar::{State, deciding, freezes_at, windows_at};
 use super::words::utc;
 use super::{Case, Gate, Rules, Verdict};
-use crate::deploylog::Freeze;
+use crate::deploylog::{Freeze, Past};
 use crate::name::{Code, Principal};
 use crate::revision::statement::{Statement, Verb};
+
+/// Whether windows and freezes let anything in now; else when they may, if that is known.
+///
+/// # Errors
+/// They do not.
+pub fn is_a_time_for(rules: &Rules, past: &Past, now: Timestamp) -> Result<(), Option<Timestamp>> {
+    let stated = past.freezes.iter().map(|freeze| freeze.until).filter(|until| now < *until).max();
+    if let Some(until) = stated.or_else(|| freezes_at(&rules.freezes, now).map(|(_, until)| until)) {
+        return Err(Some(until));
+    }
+    match windows_at(&rules.windows, now) {
+        State::Open { .. } => Ok(()),
+        State::Shut { opens } => Err(opens),
+    }
+}
 
 /// Whether an approval of a signer counts: of one of the role, where approvals are set; else of a writer.
 #[must_use]

@@ -153,7 +153,7 @@ fn unproven(
     replaced: Option<&Logged>,
 ) -> Missing {
     let (name, proven) = (&from.environment, format!("{}/{}", from.environment, newest.sequence));
-    let differences = pair.differences(ours, &newest.inputs);
+    let differences = telling(pair.differences(ours, &newest.inputs));
     let standing = case.past.standing.as_ref().map(|standing| pair.compared(&standing.inputs));
     let kept = |key: &InputKey| standing.as_ref().is_some_and(|standing| standing.get(key) == ours.get(key));
     if let Some(replaced) = replaced {
@@ -189,6 +189,12 @@ fn unproven(
     let verb = if standing.is_some() { "is as in" } else { "equals" };
     let text = format!("{}: {verb} {whose}{unsigned}", listed(paths(&strange, pair)));
     refuse(case, Code::UnprovenContent, text)
+}
+
+/// The differences that tell something: where files differ, the listings of their directories only follow.
+fn telling(differences: BTreeSet<InputKey>) -> BTreeSet<InputKey> {
+    let files: BTreeSet<InputKey> = differences.iter().filter(|(kind, _)| *kind == InputKind::File).cloned().collect();
+    if files.is_empty() { differences } else { files }
 }
 
 /// Whether upstream reads nothing at this path or below the directory that holds it.

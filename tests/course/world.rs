@@ -82,6 +82,7 @@ pub(crate) fn settings() -> Settings {
         environment: "dev".parse().expect("because it is a name"),
         deadline: Duration::from_secs(DEADLINE),
         soak: Duration::ZERO,
+        promotes: false,
         checks: Vec::new(),
         keep: 3,
         policy: policy(),
@@ -143,7 +144,7 @@ impl World {
         let done = loss != Loss::Request;
         self.cluster.looks_well = self.flaw == Some(Flaw::EverythingLooksWell);
         match order {
-            Order::Check { .. } | Order::EndCheck { .. } => unreachable!("because the model has no checks"),
+            Order::Check { .. } | Order::EndCheck { .. } | Order::Promote { .. } => unreachable!("because none is set"),
             Order::ReadStatements(_) => Answer::Statements(Ok(Vec::new())),
             Order::ReadLog if loss == Loss::Nothing => Answer::Log(Ok(Box::new(self.read_log(desk)))),
             Order::ReadLog => Answer::Log(Err(lost())),

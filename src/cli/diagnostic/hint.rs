@@ -239,7 +239,7 @@ fn of_config(code: Code, reason: &Reason) -> Option<String> {
         }
         Code::EnvironmentConflict => "give each environment a namespace and a path of its own",
         Code::UnknownName => {
-            "correct the name, or declare it: an environment or role in the pipeline file, a principal in the signers file"
+            "correct the name, or declare it: an environment, role or check in the pipeline file, a principal in the signers file"
         }
         _ => return None,
     };
@@ -251,8 +251,7 @@ mod tests {
     use super::*;
 
     /// Verbs that are not built: a hint that names one would send people to an error.
-    const NOT_BUILT: [&str; 9] =
-        ["explain", "rollback", "promote", "hold", "unhold", "history", "show", "audit", "dora"];
+    const NOT_BUILT: [&str; 8] = ["explain", "rollback", "hold", "unhold", "history", "show", "audit", "dora"];
 
     #[test]
     fn no_hint_names_a_verb_that_is_not_built() {

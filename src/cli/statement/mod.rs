@@ -20,7 +20,7 @@ use crate::gate;
 use crate::name::{Code, CommitId, EnvironmentName, Reason};
 use crate::revision::statement::{self, OVERRIDABLE, Statement, Verb};
 use draft::Draft;
-use tagging::Desk;
+pub(super) use tagging::Desk;
 use telling::Told;
 
 /// What of the gates that an approval may override is not built.

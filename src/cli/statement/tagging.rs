@@ -13,8 +13,21 @@ use crate::name::{Code, CommitId, Principal, RefName};
 use crate::revision::statement::RawTag;
 use crate::signature::{GIT_NAMESPACE, Standing, public_key};
 
+/// What a person may have set in a clone alone.
+const HABITS: [&str; 9] = [
+    "user.name",
+    "user.email",
+    "user.signingkey",
+    "gpg.format",
+    "gpg.program",
+    "gpg.ssh.program",
+    "gpg.ssh.defaultKeyCommand",
+    "credential.helper",
+    "core.sshCommand",
+];
+
 /// A repository to tag in, and how the person signs.
-pub(super) struct Desk {
+pub(in crate::cli) struct Desk {
     ground: Ground,
     url: String,
     /// Settings of git for this call: the key, and who signs where git does not know.
@@ -28,7 +41,7 @@ impl Desk {
     ///
     /// # Errors
     /// There is no git, or it does not know who signs.
-    pub(super) async fn open(site: &Site, url: &str, signing: &Signing) -> Result<Desk, Failure> {
+    pub(in crate::cli) async fn open(site: &Site, url: &str, signing: &Signing) -> Result<Desk, Failure> {
         let folder = site.with_mirror(|mirror| Ok(mirror.folder().to_owned())).await;
         let folder = folder.map_err(|error| Failure::from(error.reason()))?;
         let absolute = std::path::absolute(folder).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
@@ -42,6 +55,38 @@ impl Desk {
         let mut desk = Desk { ground, url: url.to_owned(), settings, email: String::new() };
         desk.email = desk.identify(site, signing.key.as_deref())?;
         Ok(desk)
+    }
+
+    /// The same person at the mirror, with what the clone at the working directory says about signing and pushing.
+    ///
+    /// # Errors
+    /// The mirror's folder has no path.
+    pub(in crate::cli) async fn at_mirror(mut self, site: &Site) -> Result<Desk, Failure> {
+        let folder = site.with_mirror(|mirror| Ok(mirror.folder().to_owned())).await;
+        let folder = folder.map_err(|error| Failure::from(error.reason()))?;
+        let absolute = std::path::absolute(folder).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        let mut habits = Vec::new();
+        for name in HABITS.into_iter().filter(|_| self.ground == Ground::Clone) {
+            if let Ok(value) = self.run(&self.command(["config", "--get", name])) {
+                habits.extend(["-c".to_owned(), format!("{name}={}", String::from_utf8_lossy(&value).trim_end())]);
+            }
+        }
+        habits.append(&mut self.settings);
+        Ok(Desk { ground: Ground::Bare(absolute), settings: habits, ..self })
+    }
+
+    /// The call that makes and signs a commit of this tree.
+    pub(in crate::cli) fn commit(&self, tree: &str, parents: [&str; 2], message: &str) -> GitCommand {
+        let [first, second] = parents;
+        let words = ["commit-tree", "-S", "-p", first, "-p", second, "-m", message, tree];
+        GitCommand::new(&self.ground, self.settings.iter().map(String::as_str).chain(words))
+    }
+
+    /// The call that pushes a commit to a branch.
+    pub(in crate::cli) fn push_to(&self, url: &str, commit: &str, branch: &str) -> GitCommand {
+        let spec = format!("{commit}:{branch}");
+        let words = ["push", "--quiet", url, &spec];
+        GitCommand::new(&self.ground, self.settings.iter().map(String::as_str).chain(words))
     }
 
     /// Who tags: git's identity, else the holder of the key.
@@ -99,7 +144,7 @@ impl Desk {
         self.command(["push", "--quiet", url].into_iter().chain(names))
     }
 
-    pub(super) fn run(&self, command: &GitCommand) -> Result<Vec<u8>, GitCommandError> {
+    pub(in crate::cli) fn run(&self, command: &GitCommand) -> Result<Vec<u8>, GitCommandError> {
         command.run()
     }
 

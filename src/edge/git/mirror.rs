@@ -202,6 +202,10 @@ impl Mirror {
         super::clone::resolve(&self.repository()?, revision)
     }
 
+    pub(super) fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
     /// Opens the repository anew: handles are not shared between threads, and see what others fetched.
     pub(super) fn repository(&self) -> Result<Repository, GitError> {
         Repository::open_bare(&self.folder).map_err(|error| GitError::folder(&self.folder, error.message()))

@@ -18,6 +18,7 @@ mod mirror;
 mod origin;
 mod place;
 mod program;
+mod promotion;
 mod tags;
 mod tree;
 mod workplace;
@@ -28,6 +29,7 @@ pub use forge::{Change, Forge, Sign};
 pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};
 pub use program::{GitCommand, GitCommandError, Ground, same_repository};
+pub use promotion::{Making, Move};
 pub use workplace::{Branches, Habits, Workplace};
 
 /// How long a remote may stay silent, in milliseconds, before an operation is given up.

@@ -28,8 +28,11 @@ const BRACKET_LIMIT: usize = 48;
 const OPERATOR_LIMIT: usize = 64;
 /// The deepest nesting of loops (`all`, `exists`, `map`, `filter`), counting a loop over what a loop made.
 const LOOP_LIMIT: usize = 2;
-/// The most items of a list in `body`. A square of it is evaluated in a second or two.
+/// The most items of a list, and entries of a map, in `body`: functions that compare all with all take a square of it.
 const LIST_LIMIT: usize = 1000;
+/// The same for a predicate that loops. `map` copies what it has for each item, so that one in another takes a cube of
+/// it: with 250 a second, with 1000 a minute (measured, without optimisation).
+const LOOPED_LIST_LIMIT: usize = 250;
 /// The longest text in `body`, in bytes: a loop may make one for each item.
 const STRING_LIMIT: usize = 64 << 10;
 /// The most values in `body`.
@@ -40,6 +43,7 @@ const VALUE_LIMIT: usize = 50_000;
 pub struct Predicate {
     text: String,
     expression: Arc<IdedExpr>,
+    loops: bool,
     reads_body: bool,
     reads_status: bool,
 }
@@ -67,7 +71,8 @@ impl Predicate {
         let program = Program::compile(text)
             .map_err(|_| InvalidPredicate("is no CEL expression, such as `body.status == 'ok'`".to_owned()))?;
         let mut names = Names { bound: Vec::new(), free: Vec::new(), functions: Vec::new() };
-        if names.walk(program.expression()) > LOOP_LIMIT {
+        let loops = names.walk(program.expression());
+        if loops > LOOP_LIMIT {
             return Err(InvalidPredicate(format!("nests loops more than {LOOP_LIMIT} deep")));
         }
         if let Some(name) = names.free.iter().find(|name| !["body", "status"].contains(&name.as_str())) {
@@ -79,6 +84,7 @@ impl Predicate {
         let reads = |name: &str| names.free.iter().any(|free| free == name);
         Ok(Predicate {
             text: text.to_owned(),
+            loops: loops > 0,
             reads_body: reads("body"),
             reads_status: reads("status"),
             expression: Arc::new(strict(program.expression())),
@@ -112,8 +118,8 @@ impl Predicate {
     pub fn eval(&self, body: &Json, status: u16) -> Result<bool, String> {
         let mut context = Context::default().with_all();
         context.add_function(HAS, has);
-        let mut left = VALUE_LIMIT;
-        context.add_variable_from_value("body", value(body, &mut left)?);
+        let mut room = Room { values: VALUE_LIMIT, items: if self.loops { LOOPED_LIST_LIMIT } else { LIST_LIMIT } };
+        context.add_variable_from_value("body", value(body, &mut room)?);
         context.add_variable_from_value("status", Value::Int(i64::from(status)));
         match Value::resolve(&self.expression, &context) {
             Ok(Value::Bool(truth)) => Ok(truth),
@@ -285,10 +291,20 @@ fn is_function(name: &str) -> bool {
         || !matches!(Value::resolve(&call, &Context::default().with_all()), Err(ExecutionError::UndeclaredReference(_)))
 }
 
+/// How much of a body is let through.
+struct Room {
+    /// Values that may still come.
+    values: usize,
+    /// The most items of a list.
+    items: usize,
+}
+
 /// JSON as CEL knows it. A whole number is a signed one where it fits: CEL's unsigned numbers equal no literal.
-fn value(json: &Json, left: &mut usize) -> Result<Value, String> {
-    *left =
-        left.checked_sub(1).ok_or_else(|| format!("is not asked: the answer holds more than {VALUE_LIMIT} values"))?;
+fn value(json: &Json, room: &mut Room) -> Result<Value, String> {
+    room.values = room
+        .values
+        .checked_sub(1)
+        .ok_or_else(|| format!("is not asked: the answer holds more than {VALUE_LIMIT} values"))?;
     Ok(match json {
         Json::Null => Value::Null,
         Json::Bool(truth) => Value::Bool(*truth),
@@ -300,17 +316,17 @@ fn value(json: &Json, left: &mut usize) -> Result<Value, String> {
             return Err(format!("is not asked: the answer holds a text of more than {STRING_LIMIT} bytes"));
         }
         Json::String(text) => Value::String(Arc::new(text.clone())),
-        Json::Array(items) if items.len() > LIST_LIMIT => {
-            return Err(format!("is not asked: the answer holds a list of more than {LIST_LIMIT} items"));
+        Json::Array(items) if items.len() > room.items => {
+            return Err(format!("is not asked: the answer holds a list of more than {} items", room.items));
         }
         Json::Array(items) => {
-            Value::List(Arc::new(items.iter().map(|item| value(item, left)).collect::<Result<_, _>>()?))
+            Value::List(Arc::new(items.iter().map(|item| value(item, room)).collect::<Result<_, _>>()?))
         }
-        Json::Object(fields) if fields.len() > LIST_LIMIT => {
-            return Err(format!("is not asked: the answer holds a map of more than {LIST_LIMIT} entries"));
+        Json::Object(fields) if fields.len() > room.items => {
+            return Err(format!("is not asked: the answer holds a map of more than {} entries", room.items));
         }
         Json::Object(fields) => {
-            let entry = |(key, field)| Ok((Key::String(Arc::new(String::clone(key))), value(field, left)?));
+            let entry = |(key, field)| Ok((Key::String(Arc::new(String::clone(key))), value(field, room)?));
             let map: HashMap<Key, Value> = fields.iter().map(entry).collect::<Result<_, String>>()?;
             Value::Map(Map { map: Arc::new(map) })
         }

@@ -296,17 +296,20 @@ fn restarts_count_from_the_beginning_of_the_check_and_never_go_away() {
         let probe = Probe::Restarts { max };
         Run::new(Check { for_: Duration::from_secs(100), bad: Bad { count: 1, of: 1 }, ..check(probe) }, at(0))
     };
-    let mut run = start(1);
+    let mut run = start(9);
     for (containers, expected) in [
-        (vec![container("a", 5, Some(-60)), container("b", 2, Some(5))], "1 restart, max 1"),
-        (vec![container("a", 5, Some(-60))], "1 restart, max 1"),
-        (vec![container("a", 5, Some(-60)), container("c", 0, None)], "1 restart, max 1"),
-        (vec![container("a", 5, Some(-60)), container("c", 1, Some(20))], "2 restarts, max 1"),
+        (vec![container("a", 5, Some(-60)), container("b", 2, Some(5))], "1 restart, max 9"),
+        (vec![container("a", 5, Some(-60))], "1 restart, max 9"),
+        (vec![container("a", 5, Some(-60)), container("c", 0, None)], "1 restart, max 9"),
+        (vec![container("a", 5, Some(-60)), container("c", 1, Some(20))], "2 restarts, max 9"),
+        (vec![container("d", 3, Some(5))], "5 restarts, max 9"),
     ] {
         run.file(&Reading::Containers(containers), at(10));
         assert!(run.value().starts_with(expected), "{}", run.value());
     }
-    assert_eq!(code(&run.verdict(at(10))), Some(Code::CheckFailed));
+    assert_eq!(run.verdict(at(10)), Verdict::Pending);
+    run.file(&Reading::Containers(vec![container("d", 8, Some(5))]), at(20));
+    assert_eq!(code(&run.verdict(at(20))), Some(Code::CheckFailed));
     let mut run = start(0);
     run.file(&Reading::Unknown("forbidden".to_owned()), at(0));
     run.file(&Reading::Containers(vec![container("a", 5, Some(-60))]), at(10));

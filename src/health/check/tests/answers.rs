@@ -269,12 +269,15 @@ fn a_predicate_that_could_not_be_answered_is_refused_before_it_is_used() {
 #[test]
 fn a_body_that_is_too_large_is_not_asked() {
     let all = predicate("body.all(x, body.all(y, x == y || x != y))");
-    assert_eq!(all.eval(&json!(vec![0; 100]), 200), Ok(true));
+    assert_eq!(all.eval(&json!(vec![0; 250]), 200), Ok(true));
+    let flat = predicate("body[999] == 0");
+    assert_eq!(flat.eval(&json!(vec![0; 1000]), 200), Ok(true));
+    assert!(flat.eval(&json!(vec![0; 1001]), 200).is_err());
     for body in [
-        json!(vec![0; 1001]),
+        json!(vec![0; 251]),
         json!([["x".repeat((64 << 10) + 1)]]),
-        json!(vec![vec![0; 1000]; 60]),
-        Value::Object((0..1001).map(|n| (n.to_string(), json!(n))).collect()),
+        json!(vec![vec![0; 250]; 201]),
+        Value::Object((0..251).map(|n| (n.to_string(), json!(n))).collect()),
     ] {
         let problem = all.eval(&body, 200).expect_err("because it is too large");
         assert!(problem.contains("more than"), "{problem}");

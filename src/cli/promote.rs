@@ -1,0 +1,201 @@
+//! `promote`: the commit of a promotion, made and signed by a person's own git: parents [tip, upstream], the shared inputs
+//! of what upstream has proven, never a text merge. It is judged here as the agent will judge it before it is pushed.
+
+use serde_json::json;
+
+use super::answer::Answer;
+use super::arguments::{self, At};
+use super::diagnostic::{Failure, Verdict, escape};
+use super::site::find;
+use super::statement::Desk;
+use super::{document, message, revision};
+use crate::agent::judge::{self, Depth, Finding, Outlook};
+use crate::agent::promote::{self, Draft};
+use crate::agent::site::Site;
+use crate::agent::survey;
+use crate::config::Environment;
+use crate::edge::git::GitCommandError;
+use crate::name::{Code, CommitId, Reason};
+
+/// Makes, signs and pushes the commit of a promotion.
+///
+/// # Errors
+/// Something cannot be reached, git cannot sign or push, or upstream has proven nothing.
+pub(super) async fn promote(
+    site: &Site,
+    url: &str,
+    arguments: &arguments::Promote,
+    hints: bool,
+) -> Result<Answer, Failure> {
+    if arguments.wait {
+        return Err(Failure::not_yet("promote --wait"));
+    }
+    let environment = find(site, &arguments.target.environment)?;
+    let sequence = wanted(&environment, &arguments.target)?;
+    let tip = arguments::Target { environment: environment.name.clone(), at: At::Tip };
+    let revision::Found { commit, statements } = revision::find(site, &environment, &tip).await;
+    let told = Told { site, environment: &environment, url };
+    let Some(draft) = promote::draft(site, &environment, &commit?, sequence).await? else {
+        return Ok(told.nothing());
+    };
+    let desk = Desk::open(site, url, &arguments.signing).await?.at_mirror(site).await?;
+    let message = draft.message(&environment.name, arguments.reason.as_deref());
+    let parents = [draft.tip.as_str(), draft.upstream.id.as_str()];
+    let make = desk.commit(draft.tree.as_str(), parents, &message);
+    if arguments.signing.dry_run {
+        let push = desk.push_to(url, "COMMIT", environment.branch.as_str()).to_string();
+        return Ok(told.commands(&[format!("COMMIT=$({make})"), push.replace("COMMIT:", "\"$COMMIT\":")]));
+    }
+    let made = desk.run(&make).map_err(not_signed)?;
+    let made: CommitId = CommitId(
+        String::from_utf8_lossy(&made)
+            .trim()
+            .parse()
+            .map_err(|error| Failure::new(Code::Bug, format!("git prints an id that is none: {error}")))?,
+    );
+    let known = survey::known(site, &environment).await?;
+    let brief = survey::brief(&known, made.clone(), statements);
+    let outlook = judge::judge(site, &environment, &brief, Depth::Plan).await;
+    if let Finding::Stopped { refused: true, reasons } = &outlook.verdict {
+        return Ok(told.refused(reasons, hints));
+    }
+    let branch = push(&desk, url, &environment, &made)?;
+    Ok(told.pushed(&draft, &made, &branch, &outlook, hints))
+}
+
+/// The upstream entry that a target names: `prod@staging/88`.
+fn wanted(environment: &Environment, target: &arguments::Target) -> Result<Option<u64>, Failure> {
+    let wrong = || {
+        let from = environment.promotion.from.as_ref().map_or("P", |from| from.as_str());
+        let name = &environment.name;
+        let text = format!("`{target}` names no entry of what `{name}` is promoted from, expected `{name}@{from}/SEQ`");
+        Failure::new(Code::Usage, text)
+    };
+    match &target.at {
+        At::Tip => Ok(None),
+        At::Revision(revision) => {
+            let (from, sequence) = revision.split_once('/').ok_or_else(wrong)?;
+            let ours = environment.promotion.from.as_ref().is_some_and(|name| name.as_str() == from);
+            if !ours {
+                return Err(wrong());
+            }
+            if sequence == "latest" {
+                return Ok(None);
+            }
+            sequence.parse().map(Some).map_err(|_| wrong())
+        }
+        At::Sequence(_) | At::Latest => Err(wrong()),
+    }
+}
+
+/// Pushes to the branch; where the remote protects it, to a branch beside it that the forge can merge.
+fn push(desk: &Desk, url: &str, environment: &Environment, commit: &CommitId) -> Result<String, Failure> {
+    let branch = environment.branch.short().to_owned();
+    match desk.run(&desk.push_to(url, commit.as_str(), environment.branch.as_str())) {
+        Ok(_) => Ok(branch),
+        Err(GitCommandError::Failed { said, .. }) if is_refusal(&said) => {
+            let beside = format!("promote/{}/{}", environment.name, commit.short());
+            let pushed = desk.run(&desk.push_to(url, commit.as_str(), &format!("refs/heads/{beside}")));
+            pushed.map(|_| beside).map_err(|error| not_pushed(error, url))
+        }
+        Err(error) => Err(not_pushed(error, url)),
+    }
+}
+
+/// Whether the remote answered, and said no to this branch (git-push, "OUTPUT").
+fn is_refusal(said: &str) -> bool {
+    said.contains("[remote rejected]")
+}
+
+fn not_signed(error: GitCommandError) -> Failure {
+    let hint =
+        "sign with an SSH key: git config gpg.format ssh && git config user.signingkey FILE; or name one: --key FILE";
+    let failure = Failure::new(Code::Usage, "git did not sign the commit; nothing was pushed").with_hint(hint);
+    because(failure, error)
+}
+
+fn not_pushed(error: GitCommandError, url: &str) -> Failure {
+    let text = format!("the commit was made and not pushed to `{}`", escape(url));
+    because(Failure::new(Code::FetchFailed, text).with_hint("see whether you may push: git push --dry-run URL"), error)
+}
+
+fn because(failure: Failure, error: GitCommandError) -> Failure {
+    match error {
+        GitCommandError::Failed { said, .. } if !said.is_empty() => failure.because(said),
+        GitCommandError::Failed { .. } => failure,
+        other => failure.because(other),
+    }
+}
+
+/// What an answer is about.
+struct Told<'t> {
+    site: &'t Site,
+    environment: &'t Environment,
+    url: &'t str,
+}
+
+impl Told<'_> {
+    fn answer(&self, mut body: serde_json::Value, text: String, verdict: Verdict) -> Answer {
+        body["environment"] = json!(self.environment.name);
+        Answer {
+            name: "promote",
+            pipeline: self.site.setup.pipeline.name.to_string(),
+            source: "cluster",
+            body,
+            text,
+            verdict,
+        }
+    }
+
+    fn nothing(&self) -> Answer {
+        let text = format!("`{}` has the content already: nothing to promote\n", self.environment.name);
+        self.answer(json!({"pushed": false, "commit": null, "reasons": []}), text, Verdict::Good)
+    }
+
+    fn commands(&self, commands: &[String]) -> Answer {
+        let body = json!({"pushed": false, "commit": null, "commands": commands, "reasons": []});
+        self.answer(body, format!("{}\n", commands.join("\n")), Verdict::Good)
+    }
+
+    fn refused(&self, reasons: &[Reason], hints: bool) -> Answer {
+        let place = message::place(self.site, self.environment, None);
+        let mut text =
+            format!("{}\n", message::all(reasons, &place, self.environment, &crate::deploylog::Log::default(), hints));
+        text.push_str("  = nothing was pushed\n");
+        let body = json!({"pushed": false, "commit": null, "reasons": document::reasons(reasons, &place)});
+        self.answer(body, text, Verdict::Found)
+    }
+
+    fn pushed(&self, draft: &Draft, commit: &CommitId, branch: &str, outlook: &Outlook, hints: bool) -> Answer {
+        let (name, from, sequence) = (&self.environment.name, &draft.from, draft.sequence);
+        let mut text = format!(
+            "promoted: `{name}` {} takes {from}/{sequence} \"{}\", {} files changed, {} taken away\n",
+            commit.short(),
+            escape(&draft.upstream.subject),
+            draft.moves.take.len(),
+            draft.moves.drop.len()
+        );
+        text.push_str(&format!("  = pushed to branch {branch} of {}\n", escape(self.url)));
+        if branch != self.environment.branch.short() {
+            let target = self.environment.branch.short();
+            text.push_str(&format!("  = `{target}` is protected: open a pull request from {branch} into it\n"));
+        }
+        if let Finding::Stopped { reasons, .. } = &outlook.verdict {
+            let place = message::place(self.site, self.environment, None);
+            let log = crate::deploylog::Log::default();
+            text.push_str(&message::all(reasons, &place, self.environment, &log, hints));
+            text.push('\n');
+        }
+        if hints {
+            text.push_str(&format!("  hint: see where it stands: lockmaster explain {name}\n"));
+        }
+        let body = json!({
+            "pushed": true,
+            "commit": commit,
+            "branch": branch,
+            "upstream": {"environment": from, "sequence": sequence},
+            "reasons": [],
+        });
+        self.answer(body, text, Verdict::Good)
+    }
+}
