@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::words::later;
-use super::{Facts, Gate, Rules, Verdict};
+use super::words::{later, listed};
+use super::{Case, Facts, Gate, Rules, Verdict};
 use crate::deploylog::{Inputs, Past};
-use crate::name::{Code, Digest, Principal, Reason};
+use crate::name::{Code, CommitId, Digest, Principal, Reason};
 use crate::revision::Verified;
 use crate::revision::statement::{Statement, Verb};
 
@@ -38,7 +38,8 @@ impl<'c> Approvers<'c> {
         let bench = Bench { rules, past, facts, verified, inputs, now };
         for statement in facts.statements.iter().filter(|s| s.verb() == Verb::Approve) {
             match bench.objection(statement) {
-                Some(why) => approvers.not_counted.push(format!("{}: {why}", statement.name())),
+                Some(why) if why.is_news => approvers.not_counted.push(format!("{}: {}", statement.name(), why.text)),
+                Some(_) => {}
                 None => {
                     let ends = bench.ends(statement);
                     approvers.ends = Some(approvers.ends.map_or(ends, |first| first.min(ends)));
@@ -73,6 +74,17 @@ impl<'c> Approvers<'c> {
     pub(super) fn names(&self) -> String {
         self.counted.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
+
+    /// Where they stated it, unless on the candidate itself.
+    fn place(&self, candidate: &CommitId) -> String {
+        let named: BTreeSet<&str> =
+            self.counted.values().map(|s| s.commit()).filter(|id| *id != candidate).map(CommitId::short).collect();
+        if named.is_empty() {
+            String::new()
+        } else {
+            format!(", on {}", named.into_iter().collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 /// What a statement is judged by.
@@ -85,9 +97,25 @@ struct Bench<'b> {
     now: Timestamp,
 }
 
+/// Why an approval counts for nothing.
+struct Objection {
+    text: String,
+    /// Whether it is worth telling: not of what is over and was about other commits.
+    is_news: bool,
+}
+
 impl Bench<'_> {
-    /// Why an approval counts for nothing.
-    fn objection(&self, statement: &Statement) -> Option<String> {
+    fn objection(&self, statement: &Statement) -> Option<Objection> {
+        let is_over = self.past.used.contains(&statement.payload_hash()) || self.now >= self.ends(statement);
+        let is_near = self.verified.commit() == statement.commit() || self.is_new(statement.commit());
+        self.why_not(statement).map(|text| Objection { text, is_news: is_near || !is_over })
+    }
+
+    fn is_new(&self, id: &CommitId) -> bool {
+        self.verified.new_commits().iter().any(|commit| commit.id == *id)
+    }
+
+    fn why_not(&self, statement: &Statement) -> Option<String> {
         let signer = statement.signer();
         if self.past.used.contains(&statement.payload_hash()) {
             return Some("it was used by an earlier release".to_owned());
@@ -127,7 +155,7 @@ impl Bench<'_> {
         if statement.commit() == self.verified.commit() {
             return true;
         }
-        let merged = self.verified.new_commits().iter().any(|commit| commit.id == *statement.commit());
+        let merged = self.is_new(statement.commit());
         let Some(named) = self.facts.inputs_at.get(statement.commit()).filter(|_| merged) else { return false };
         let layout = &self.rules.layout;
         let own = layout.own_inputs(self.inputs);
@@ -137,23 +165,34 @@ impl Bench<'_> {
     }
 }
 
-pub(super) fn judge(rules: &Rules, approvers: &Approvers<'_>, gives_up: Timestamp) -> Gate {
+pub(super) fn judge(case: &Case<'_>, gives_up: Timestamp) -> Gate {
+    let (rules, approvers) = (case.rules, &case.approvals);
     let Some(approvals) = &rules.approvals else {
         return match approvers.counted.len() {
             0 => Gate::pass("approvals", "none needed"),
-            _ => Gate::pass("approvals", format!("none needed; approved by {}", approvers.names())),
+            _ => Gate::pass(
+                "approvals",
+                format!("none needed; approved by {}{}", approvers.names(), approvers.place(case.verified.commit())),
+            ),
         };
     };
     let (have, need, role) = (approvers.counted.len(), approvals.count, rules.approvers());
-    let names = if have == 0 { String::new() } else { format!(": {}", approvers.names()) };
+    let names = match have {
+        0 => String::new(),
+        _ => format!(": {}{}", approvers.names(), approvers.place(case.verified.commit())),
+    };
     let value = format!("{have} of {need} {role}{names}");
     if have >= need {
         return Gate { next_look: approvers.ends, ..Gate::pass("approvals", value) };
     }
     let mut text = format!("needs {need} of {role}, has {have}{names}");
-    let not: BTreeSet<&String> = approvers.not_counted.iter().collect();
-    for why in not {
-        text = format!("{text}; {why}");
+    let own = case.own_brought();
+    if !own.is_empty() {
+        text = format!("{text}; own inputs change: {}", listed(own));
+    }
+    let not: BTreeSet<String> = approvers.not_counted.iter().cloned().collect();
+    if !not.is_empty() {
+        text = format!("{text}; not counted: {}", listed(not.into_iter().collect()));
     }
     Gate {
         next_look: approvers.ends,

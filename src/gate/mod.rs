@@ -200,7 +200,7 @@ impl<'c> Case<'c> {
         gates.push(queue::judge(self));
         gates.push(time::freezes(self));
         gates.push(time::windows(self));
-        gates.push(approvals::judge(rules, &self.approvals, self.gives_up()));
+        gates.push(approvals::judge(self, self.gives_up()));
         for gate in &mut gates {
             if gate.verdict == Verdict::Wait {
                 self.give_up(gate);
@@ -249,6 +249,27 @@ impl<'c> Case<'c> {
     /// The own files that differ from the standing release.
     fn own_changes(&self) -> Vec<RepoPath> {
         own_changes(self.rules, self.past.standing.as_ref(), self.inputs)
+    }
+
+    /// Who brought what stands at a path; `None` where an introduction did, or nobody can be found.
+    fn bringer(&self, path: &RepoPath) -> Option<String> {
+        let commits = self.origins.get(path)?.iter().filter_map(|origin| match origin {
+            Origin::Commit(id) => self.commit(id),
+            Origin::Introduced => None,
+        });
+        commits.into_iter().next().map(|commit| match &commit.signer {
+            Some(signer) => format!("{signer} ({})", commit.id.short()),
+            None => format!("{}, unsigned ({})", commit.claimed_author, commit.id.short()),
+        })
+    }
+
+    /// The own files that differ from the standing release, with who brought each.
+    fn own_brought(&self) -> Vec<String> {
+        let who = |path: RepoPath| match self.bringer(&path) {
+            Some(who) => format!("{path} by {who}"),
+            None => path.to_string(),
+        };
+        if self.rules.from.is_some() { self.own_changes().into_iter().map(who).collect() } else { Vec::new() }
     }
 
     /// What proved the content, for the `opened` entry.

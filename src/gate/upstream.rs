@@ -62,7 +62,14 @@ fn told(case: &Case<'_>, from: &From, release: &Logged, images: Option<&BTreeSet
         Some(count) => format!("inputs and {count} images"),
     };
     let since = release.outcome.map(|(_, at)| format!(", proven {} ago", super::words::span(at, case.now)));
-    format!("{what} of {}/{}{}", from.environment, release.sequence, since.unwrap_or_default())
+    let how = if is_merged(case) { "" } else { "; by content, not merged: the next merge may conflict" };
+    format!("{what} of {}/{}{}{how}", from.environment, release.sequence, since.unwrap_or_default())
+}
+
+/// Whether a commit that upstream ran came along. A squash and a rebase make others of the same content.
+fn is_merged(case: &Case<'_>) -> bool {
+    let known = &case.facts.upstream_commits;
+    case.past.standing.is_none() || case.verified.new_commits().iter().any(|commit| known.contains(&commit.id))
 }
 
 /// What proves the shared inputs.
@@ -153,7 +160,11 @@ fn unproven(
     replaced: Option<&Logged>,
 ) -> Missing {
     let (name, proven) = (&from.environment, format!("{}/{}", from.environment, newest.sequence));
-    let differences = telling(pair.differences(ours, &newest.inputs));
+    let mut differences = pair.differences(ours, &newest.inputs);
+    if differences.iter().any(|(kind, _)| *kind == InputKind::File) {
+        // A listing differs because of its files: they say which content is meant.
+        differences.retain(|(kind, _)| *kind == InputKind::File);
+    }
     let standing = case.past.standing.as_ref().map(|standing| pair.compared(&standing.inputs));
     let kept = |key: &InputKey| standing.as_ref().is_some_and(|standing| standing.get(key) == ours.get(key));
     if let Some(replaced) = replaced {
@@ -187,14 +198,8 @@ fn unproven(
         format!("no release of {name}, the newest proven is {proven}")
     };
     let verb = if standing.is_some() { "is as in" } else { "equals" };
-    let text = format!("{}: {verb} {whose}{unsigned}", listed(paths(&strange, pair)));
+    let text = format!("{}: {verb} {whose}{unsigned}; merge into {} first", listed(paths(&strange, pair)), from.branch);
     refuse(case, Code::UnprovenContent, text)
-}
-
-/// The differences that tell something: where files differ, the listings of their directories only follow.
-fn telling(differences: BTreeSet<InputKey>) -> BTreeSet<InputKey> {
-    let files: BTreeSet<InputKey> = differences.iter().filter(|(kind, _)| *kind == InputKind::File).cloned().collect();
-    if files.is_empty() { differences } else { files }
 }
 
 /// Whether upstream reads nothing at this path or below the directory that holds it.
@@ -207,7 +212,11 @@ fn ours_only(path: &RepoPath, theirs: &BTreeSet<&RepoPath>) -> bool {
 fn own_list(case: &Case<'_>, unread: &BTreeSet<InputKey>) -> String {
     let layout = &case.rules.layout;
     let now = if layout.own.is_empty() { &layout.paths } else { &layout.own };
-    let folders: BTreeSet<RepoPath> = unread.iter().map(|(_, path)| path.parent()).collect();
+    let folders: BTreeSet<RepoPath> = unread
+        .iter()
+        .map(|(kind, path)| if *kind == InputKind::File { path.parent() } else { path.clone() })
+        .filter(|folder| !now.contains(folder))
+        .collect();
     let all = now.iter().map(ToString::to_string).chain(folders.iter().map(ToString::to_string));
     all.collect::<Vec<_>>().join(", ")
 }
@@ -257,17 +266,9 @@ fn own_unsigned(case: &Case<'_>, from: &From) -> Vec<Reason> {
         if origins.iter().any(signed) {
             continue;
         }
-        let who = origins.iter().find_map(|origin| match origin {
-            Origin::Commit(id) => case.commit(id).map(|commit| {
-                let signer = commit.signer.as_ref().map(ToString::to_string);
-                let name = signer.unwrap_or_else(|| format!("{}, unsigned", commit.claimed_author));
-                format!("{name} ({})", id.short())
-            }),
-            Origin::Introduced => None,
-        });
         let text = format!(
             "`{path}` was last changed by {}, not a writer of {}, and {} never runs it",
-            who.unwrap_or_else(|| "nobody who could be found".to_owned()),
+            case.bringer(&path).unwrap_or_else(|| "nobody who could be found".to_owned()),
             case.rules.environment,
             from.environment
         );

@@ -32,3 +32,8 @@ pub(super) fn span(from: Timestamp, to: Timestamp) -> String {
     let text = humantime::format_duration(Duration::from_secs(shown)).to_string();
     text.split(' ').take(2).collect()
 }
+
+/// A number of things; their name takes an `s` where they are several.
+pub(super) fn counted(count: usize, name: &str) -> String {
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+}

@@ -2,90 +2,49 @@
 
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
+mod first;
+mod forge;
+mod history;
+mod own;
 mod scene;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod upstream;
 
 use std::process::ExitCode;
 
-use control_plane::{ControlPlane, Test, run_anywhere};
-use scene::Scene;
+use control_plane::{Test, run_anywhere};
 
 /// What prod of the fixture demands where the table says N=0: somebody with rights there wants it.
 const WRITERS: &str = "writers: [release-managers]";
 /// The same with two approvals, N=2.
 const TWO: &str = "writers: [release-managers]\napprovals: {count: 2, role: release-managers, excludeAuthor: true}";
+/// N=0, and the environment takes what nobody with rights signed.
+const ALLOW: &str = "writers: [release-managers]\ncarriers: allow";
 
 fn main() -> ExitCode {
     let tests: Vec<Test> = vec![
-        ("row_01_02_a_forge_merge_waits_for_two_approvals_and_enters_with_them", rows_1_2),
-        ("row_03_a_forge_merge_that_nobody_with_rights_wants_is_refused", row_3),
-        ("row_07_a_merge_signed_by_a_writer_enters", row_7),
-        ("row_14_a_fast_forward_says_nothing_about_prod", row_14),
-        ("row_17_own_inputs_of_somebody_else_are_refused_even_merged_by_a_writer", row_17),
-        ("row_22_a_merge_with_a_hand_made_third_content_is_refused", row_22),
+        ("row_01_02_05_a_forge_merge_waits_for_two_approvals_and_enters_with_them", forge::rows_1_2_5),
+        ("row_03_04_05_06_a_merge_that_nobody_with_rights_signed_needs_approval_or_carriers", forge::rows_3_4_5_6),
+        ("row_07_08_a_merge_signed_by_a_writer_enters_and_where_approvals_are_set_is_authorship", forge::rows_7_8),
+        ("row_09_10_11_a_squash_carries_proven_content_and_the_next_one_conflicts", forge::rows_9_10_11),
+        ("row_12_13_a_rebase_carries_proven_content_without_signatures", forge::rows_12_13),
+        ("row_14_15_a_fast_forward_says_nothing_about_prod_and_enters_by_approvals", forge::rows_14_15),
+        ("row_16_approvals_of_the_merged_commit_count_for_a_merge_that_adds_nothing_and_once", forge::row_16),
+        ("row_17_18_own_inputs_of_somebody_else_are_refused_or_shown_to_who_approves", own::rows_17_18),
+        ("row_19_what_soaks_upstream_waits_and_so_does_the_next_release_there", upstream::row_19_soaking),
+        ("row_20_what_failed_upstream_is_refused", upstream::row_20),
+        ("row_21_22_27_36_50_content_that_upstream_never_ran_is_refused", upstream::rows_21_22_27_36_50),
+        ("row_23_a_merge_that_lost_what_was_reverted_is_incomplete", upstream::row_23),
+        ("row_24_25_26_own_inputs_need_a_writer_or_approvals", own::rows_24_25_26),
+        ("row_28_a_reasoned_override_stands_for_the_proof", upstream::row_28),
+        ("row_29_the_order_of_parents_says_nothing", forge::row_29),
+        ("row_32_32b_33_34_a_branch_that_lost_accepted_commits_changes_nothing", history::rows_32_33_34),
+        ("row_36b_what_is_undone_before_the_merge_is_void", upstream::row_36b),
+        ("row_44_45_49_51_a_first_release_waits_for_its_upstream_and_needs_no_more", first::rows_44_45_49_51),
+        ("row_46_47_a_first_release_tells_all_it_waits_for", first::rows_46_47),
+        ("row_48_a_first_release_older_than_upstream_is_not_proven", first::row_48),
     ];
     control_plane::at_once(4);
     run_anywhere(tests)
-}
-
-fn rows_1_2(plane: &'static ControlPlane) {
-    let scene = Scene::proven(plane, "row1", TWO);
-    let merge = scene.merge("forge", "env/staging");
-    scene.expect("wait", &["approvals-missing"], &["needs 2 of release-managers", "inputs and 1 image of staging/"]);
-    scene.approve("lena", &merge, &[]);
-    scene.approve("omar", &merge, &[]);
-    scene.expect("admit", &[], &["2 of 2 release-managers: lena@example.com, omar@example.com", "carried"]);
-}
-
-fn row_3(plane: &'static ControlPlane) {
-    let scene = Scene::proven(plane, "row3", WRITERS);
-    scene.merge("forge", "env/staging");
-    scene.expect("refuse", &["carrier-needs-approval"], &["nobody with rights in prod signed"]);
-}
-
-fn row_7(plane: &'static ControlPlane) {
-    let scene = Scene::proven(plane, "row7", WRITERS);
-    scene.merge("lena", "env/staging");
-    scene.expect("admit", &[], &["of staging/", "signed by lena@example.com"]);
-}
-
-fn row_14(plane: &'static ControlPlane) {
-    let scene = Scene::new(plane, "row14", WRITERS);
-    scene.run();
-    scene.on("env/dev");
-    scene.deploy("v2", "two");
-    scene.commit("lena", "shop 1.1");
-    scene.on("env/prod");
-    scene.stage.git(&["branch", "-f", "env/staging", "env/dev"]);
-    scene.run();
-    scene.git_as("nobody", &["merge", "-q", "--no-ff", "-m", "forge", "env/staging"]);
-    scene.expect("refuse", &["carrier-needs-approval"], &[]);
-}
-
-fn row_17(plane: &'static ControlPlane) {
-    let scene = Scene::new(plane, "row17", WRITERS);
-    scene.run();
-    scene.on("env/dev");
-    scene.deploy("v2", "two");
-    scene.own("prod", "by dana");
-    scene.commit("dana", "shop 1.1 and prod's settings");
-    scene.stage.git(&["branch", "-f", "env/staging", "env/dev"]);
-    scene.run();
-    scene.on("env/prod");
-    scene.git_as("lena", &["merge", "-q", "--no-ff", "-X", "theirs", "-m", "merge", "env/staging"]);
-    scene.expect(
-        "refuse",
-        &["own-path-unsigned"],
-        &["overlays/prod/patch.yaml", "dana@example.com", "not a writer of prod"],
-    );
-}
-
-fn row_22(plane: &'static ControlPlane) {
-    let scene = Scene::proven(plane, "row22", WRITERS);
-    scene.on("env/prod");
-    scene.git_as("lena", &["merge", "-q", "--no-ff", "--no-commit", "env/staging"]);
-    scene.deploy("v3", "neither");
-    scene.commit("lena", "evil merge");
-    scene.expect("refuse", &["unproven-content"], &["base/deploy.yaml", "neither staging/"]);
 }

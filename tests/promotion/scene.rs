@@ -26,15 +26,23 @@ pub(crate) struct Told {
 }
 
 impl Scene {
-    /// A repository whose first commit stands in all three environments; prod has a commit of lena's on top, A.
-    pub(crate) fn new(plane: &'static ControlPlane, name: &str, prod: &str) -> Scene {
+    /// People, namespaces and a pipeline; no commit yet.
+    pub(crate) fn empty(plane: &'static ControlPlane, name: &str, prod: &str) -> Scene {
         let scene = Scene { stage: Stage::new(plane), name: name.to_owned() };
         scene.sign_up();
         scene.pipeline("", "", prod);
-        scene.deploy("v1", "one");
         for environment in ["dev", "staging", "prod"] {
             let namespace = format!("{name}-{environment}");
             plane.create("/api/v1/namespaces", &serde_json::json!({"metadata": {"name": namespace}}));
+        }
+        scene
+    }
+
+    /// A repository whose first commit is to stand in all three environments; prod has a commit of lena's on top, A.
+    pub(crate) fn new(plane: &'static ControlPlane, name: &str, prod: &str) -> Scene {
+        let scene = Scene::empty(plane, name, prod);
+        scene.deploy("v1", "one");
+        for environment in ["dev", "staging", "prod"] {
             scene.own(environment, "first");
         }
         scene.commit("dana", "shop 1.0");
@@ -71,6 +79,15 @@ impl Scene {
         commit
     }
 
+    /// A commit of dana's in dev and staging, by a fast-forward, that adds a shared file.
+    pub(crate) fn ship_more(&self, name: &str) -> String {
+        self.on("env/dev");
+        self.stage.write(&format!("base/{name}.yaml"), &config_map(name, "on"));
+        let commit = self.commit("dana", name);
+        self.stage.git(&["branch", "-f", "env/staging", "env/dev"]);
+        commit
+    }
+
     fn sign_up(&self) {
         let folder = self.stage.folder();
         let mut signers = String::new();
@@ -91,11 +108,15 @@ impl Scene {
     /// Writes the pipeline; the arguments are keys of dev, staging and prod.
     pub(crate) fn pipeline(&self, dev: &str, staging: &str, prod: &str) {
         let environment = |name: &str, keys: &str| {
-            let keys: String = keys.lines().map(|line| format!("    {line}\n")).collect();
-            format!(
-                "  - name: {name}\n    branch: env/{name}\n    paths: [base, overlays/{name}]\n    namespace: {}-{name}\n{keys}",
-                self.name
-            )
+            let given = |key: &str| keys.lines().any(|line| line.starts_with(key));
+            let mut all = format!("  - name: {name}\n    namespace: {}-{name}\n", self.name);
+            if !given("branch:") {
+                all.push_str(&format!("    branch: env/{name}\n"));
+            }
+            if !given("path") {
+                all.push_str(&format!("    paths: [base, overlays/{name}]\n"));
+            }
+            all + &keys.lines().map(|line| format!("    {line}\n")).collect::<String>()
         };
         let text = format!(
             "apiVersion: lockmaster.dev/v1alpha1\nkind: Pipeline\nmetadata: {{name: shop}}\nspec:\n  repository: {{url: {}}}\n  trust:\n    signers: {{file: allowed_signers}}\n    roles: {{release-managers: [lena@example.com, omar@example.com, kim@example.com]}}\n  environments:\n{}{}{}",
@@ -109,10 +130,7 @@ impl Scene {
 
     /// Writes the shared Deployment.
     pub(crate) fn deploy(&self, tag: &str, note: &str) {
-        let text = format!(
-            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web, annotations: {{note: {note}}}}}\nspec:\n  selector: {{matchLabels: {{app: web}}}}\n  template:\n    metadata: {{labels: {{app: web}}}}\n    spec: {{containers: [{{name: web, image: 'registry.example.com/web:{tag}'}}]}}\n"
-        );
-        self.stage.write("base/deploy.yaml", &text);
+        self.stage.write("base/deploy.yaml", &deployment("web", &format!("web:{tag}"), note));
     }
 
     /// Writes an environment's own file.
@@ -159,14 +177,25 @@ impl Scene {
         self.stage.head()
     }
 
-    /// A signed tag by which somebody approves a commit for prod; more arguments are paragraphs of its message.
-    pub(crate) fn approve(&self, who: &str, commit: &str, message: &[&str]) {
-        let name = format!("approve/shop/prod/{who}-{}", &commit[..7]);
-        let mut arguments = vec!["tag", "-s", name.as_str(), commit];
-        for part in if message.is_empty() { &["approved"][..] } else { message } {
+    /// Puts a branch elsewhere, as a forced push does.
+    pub(crate) fn force(&self, branch: &str, to: &str) {
+        self.on(branch);
+        self.stage.git(&["reset", "-q", "--hard", to]);
+    }
+
+    /// A signed tag: a statement, by the first parts of its name.
+    pub(crate) fn state(&self, who: &str, name: &str, commit: &str, message: &[&str]) {
+        let mut arguments = vec!["tag", "-s", name, commit];
+        for part in message {
             arguments.extend(["-m", part]);
         }
         self.git_as(who, &arguments);
+    }
+
+    /// A signed tag by which somebody approves a commit for prod; more arguments are paragraphs of its message.
+    pub(crate) fn approve(&self, who: &str, commit: &str, message: &[&str]) {
+        let name = format!("approve/shop/prod/{who}-{}", &commit[..7]);
+        self.state(who, &name, commit, if message.is_empty() { &["approved"] } else { message });
     }
 
     /// Runs the agent until nothing more is admitted now; whatever becomes of it.
@@ -190,9 +219,10 @@ impl Scene {
         }
     }
 
-    /// Asserts what is said to the tip of prod, by code and words; nothing of it is applied by a run of the agent.
-    pub(crate) fn expect(&self, verdict: &str, codes: &[&str], words: &[&str]) {
-        let told = self.told("prod");
+    /// Asserts what is said to the tip of an environment, by code and words.
+    #[track_caller]
+    pub(crate) fn look(&self, environment: &str, verdict: &str, codes: &[&str], words: &[&str]) -> Told {
+        let told = self.told(environment);
         assert_eq!(
             (told.verdict.as_str(), told.codes.as_slice()),
             (verdict, &codes.iter().map(|c| (*c).to_owned()).collect::<Vec<_>>()[..]),
@@ -202,6 +232,13 @@ impl Scene {
         for word in words {
             assert!(told.text.contains(word), "`{word}` is missing in: {}", told.text);
         }
+        told
+    }
+
+    /// The same of prod; and nothing is opened by a run of the agent unless it is admitted: then it stands.
+    #[track_caller]
+    pub(crate) fn expect(&self, verdict: &str, codes: &[&str], words: &[&str]) {
+        let told = self.look("prod", verdict, codes, words);
         let before = self.standing("prod");
         self.run();
         let after = self.standing("prod");
@@ -209,6 +246,12 @@ impl Scene {
             "admit" => assert_eq!(after, self.tip("env/prod"), "it was not opened: {}", told.text),
             _ => assert_eq!(after, before, "it was opened: {}", told.text),
         }
+    }
+
+    /// Whether the standing release of an environment is proven.
+    pub(crate) fn is_proven(&self, environment: &str) -> bool {
+        let status = self.stage.lockmaster(&["status", environment, "-o", "json"]);
+        status.json()["environments"][0]["units"]["proven"] == 1
     }
 
     /// The commit that stands in an environment; null before the first.
@@ -225,4 +268,11 @@ impl Scene {
 /// A ConfigMap with one key.
 pub(crate) fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: {value:?}}}\n")
+}
+
+/// A Deployment of one image of the registry; its tag plays what becomes of the pods.
+pub(crate) fn deployment(name: &str, image: &str, note: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, annotations: {{note: {note:?}}}}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: {name}, image: 'registry.example.com/{image}'}}]}}\n"
+    )
 }

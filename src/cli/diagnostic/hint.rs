@@ -49,6 +49,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
     let code = reason.code;
     of_history(code, place)
         .or_else(|| of_signatures(code, reason, place))
+        .or_else(|| of_promotion(code, reason, place))
         .or_else(|| of_sources(code))
         .or_else(|| of_cluster(code, reason, place))
         .or_else(|| of_state(code, place))
@@ -119,6 +120,51 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
             format!("sign with a key that is valid now, or change `valid-after`/`valid-before` in {signers}")
         }
         Code::KeyRevoked => format!("sign again with a key that is not revoked: {resign}"),
+        _ => return None,
+    })
+}
+
+fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
+    let (environment, branch) = (place.environment(), place.branch());
+    let pipeline = place.pipeline.as_deref().unwrap_or("PIPELINE");
+    let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
+    Some(match code {
+        Code::UpstreamNotProven => format!("it goes on by itself; see when: lockmaster explain {environment}"),
+        Code::UpstreamFailed => "fix it upstream first: a newer release that is proven there may be merged".to_owned(),
+        Code::UpstreamLogStale => {
+            format!("merge what runs upstream now, or let it run there again: lockmaster promote {environment}")
+        }
+        Code::UnprovenContent => format!(
+            "a commit of exactly what is proven: lockmaster promote \
+             {environment}; not to wait for the proof: lockmaster approve {environment} --override upstream --reason TEXT"
+        ),
+        Code::PromotionIncomplete => format!(
+            "if it shall stay out, merge {branch} back upstream and let that prove the rest; if it shall come: lockmaster \
+             promote {environment}; in plain git: git revert -S the revert, then merge"
+        ),
+        Code::OwnPathUnsigned => format!(
+            "let a writer of {environment} make the change in a commit of their own (git commit -S), or approve it: \
+             lockmaster approve {environment}"
+        ),
+        Code::CarrierNeedsApproval if reason.message.starts_with("nobody with rights") => format!(
+            "approve it: lockmaster approve {environment}; or merge it locally: git merge -S; or set `carriers: allow` on \
+             `{environment}`"
+        ),
+        Code::ApprovalsMissing => format!(
+            "approve it: lockmaster approve {environment}; or in plain git: git tag -s approve/{pipeline}/{environment}/NAME \
+             {commit} && git push origin approve/{pipeline}/{environment}/NAME"
+        ),
+        Code::ArtifactNotProven => {
+            format!("let upstream run the image first, or add the line above to environment `{environment}`")
+        }
+        Code::Soaking => format!("it goes on by itself; see when: lockmaster explain {environment}"),
+        Code::WindowClosed => format!(
+            "it goes on by itself; not to wait: lockmaster approve {environment} --override windows --reason TEXT"
+        ),
+        Code::Frozen => format!(
+            "it goes on by itself; to end a stated freeze: lockmaster unfreeze {environment} --reason TEXT; to pass it: lockmaster approve \
+             {environment} --override freezes --reason TEXT"
+        ),
         _ => return None,
     })
 }
@@ -251,7 +297,7 @@ mod tests {
     use super::*;
 
     /// Verbs that are not built: a hint that names one would send people to an error.
-    const NOT_BUILT: [&str; 8] = ["explain", "rollback", "hold", "unhold", "history", "show", "audit", "dora"];
+    const NOT_BUILT: [&str; 7] = ["rollback", "hold", "unhold", "history", "show", "audit", "dora"];
 
     #[test]
     fn no_hint_names_a_verb_that_is_not_built() {
