@@ -272,12 +272,9 @@ fn a_file_that_is_not_there_is_exit_code_2() {
 fn what_is_not_built_answers_by_name() {
     let place = Place::with(GOOD);
     for (words, name) in [
-        (vec!["explain", "prod"], "lockmaster explain"),
         (vec!["rollback", "prod"], "lockmaster rollback"),
         (vec!["hold", "prod", "--reason", "x"], "lockmaster hold"),
         (vec!["unhold", "prod", "--reason", "x"], "lockmaster unhold"),
-        (vec!["history"], "lockmaster history"),
-        (vec!["show", "prod/42"], "lockmaster show"),
         (vec!["audit", "verify"], "lockmaster audit verify"),
         (vec!["audit", "bundle", "x"], "lockmaster audit bundle"),
         (vec!["dora"], "lockmaster dora"),

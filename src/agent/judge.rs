@@ -51,6 +51,8 @@ pub struct Outlook {
     pub verdict: Finding,
     /// The gates, if the walk came that far.
     pub gates: Vec<Gate>,
+    /// What proved the content upstream, if the walk came that far and that did.
+    pub upstream: Option<deploylog::Upstream>,
     /// What would change, if the walk came that far.
     pub report: Option<Report>,
     /// What may deserve a look and stops nothing: `unresolved-image`.
@@ -135,6 +137,7 @@ pub async fn judge(site: &Site, environment: &Environment, brief: &Brief, depth:
         commits: Vec::new(),
         verdict: Finding::Accepted,
         gates: Vec::new(),
+        upstream: None,
         report: None,
         notices: Vec::new(),
         durations_ms: BTreeMap::new(),
@@ -175,7 +178,9 @@ async fn walk(
     }
     let closure = source.closure?;
     let bench = Bench::new(site, environment, brief, &source.fetched, &verified, &closure, outlook).await?;
-    let gates = bench.case(&verified, &closure).gates();
+    let case = bench.case(&verified, &closure);
+    outlook.upstream = case.upstream();
+    let gates = case.gates();
     if let (true, reasons) = gate::stops(&gates) {
         outlook.gates = gates;
         return Ok(Finding::Stopped { refused: true, reasons });
@@ -366,6 +371,21 @@ pub async fn render_unsigned(
 ) -> Result<ManifestSet, Vec<Reason>> {
     let outputs = kustomize(site, closure).await.map_err(|reason| vec![reason])?;
     render::assemble(closure, &outputs, &site.fence(environment), &scopes(site))
+}
+
+/// The objects of a commit, whoever signed it: to be compared, never opened.
+///
+/// # Errors
+/// Every reason against them.
+pub async fn render_commit(
+    site: &Site,
+    environment: &Environment,
+    commit: &CommitId,
+) -> Result<ManifestSet, Vec<Reason>> {
+    let (commit, sources) = (commit.clone(), environment.sources.clone());
+    let closed = site.with_mirror(move |mirror| close(mirror, &commit, &sources)).await;
+    let closure = closed.map_err(|error| vec![error.reason()])?.map_err(|reason| vec![reason])?;
+    render_unsigned(site, environment, &closure).await
 }
 
 fn candidate(fetched: &Fetched, commits: &[JudgedCommit], first_seen: &FirstSeen) -> EntryCommit {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::course::{Overview, Stop};
 use crate::deploylog::{EntryCommit, Log, Phase};
+use crate::gate::{self, Gate};
 use crate::health::{Assessment, Health};
 use crate::name::{Class, Code, CommitId, ObjectKey, Reason};
 use crate::plan::OnDrift;
@@ -86,6 +87,10 @@ pub struct Stand {
     pub objects: Option<BTreeMap<Health, usize>>,
     /// Drift.
     pub drift: Drifting,
+    /// The gates of the candidate, where a verb has just asked them.
+    pub gates: Vec<Gate>,
+    /// When the candidate is judged again without anybody doing anything.
+    pub next_look: Option<Timestamp>,
     /// Whether anything could be read at all.
     pub seen: bool,
 }
@@ -167,9 +172,11 @@ impl Stand {
         });
         let drift = Drifting::of(drifts.found.len(), drifts.fighting, drifts.on_drift, true, drifts.healed_at);
         let behind = stop.as_ref().map_or(0, |stop| stop.candidate.ships.len().max(1));
+        let next_look = stop.as_ref().and_then(|stop| stop.until);
         let candidate = stop.map(|stop| stop.candidate);
         let health = objects.as_ref().map(worst);
-        Stand { state, reasons, log, candidate, behind, left: 0, health, objects, drift, seen: true }
+        let gates = Vec::new();
+        Stand { state, reasons, log, candidate, behind, left: 0, health, objects, drift, gates, next_look, seen: true }
     }
 
     /// As a verb has just read it; `stuck` is what the agent of `run --once` could not do.
@@ -202,6 +209,8 @@ impl Stand {
             state,
             reasons,
             log: known.log,
+            next_look: outlook.as_ref().and_then(|outlook| gate::next_look(&outlook.gates)),
+            gates: outlook.as_ref().map(|outlook| outlook.gates.clone()).unwrap_or_default(),
             candidate: outlook.map(|outlook| outlook.candidate),
             behind,
             left,
@@ -225,6 +234,8 @@ impl Stand {
             health: None,
             objects: None,
             drift: Drifting::UNKNOWN,
+            gates: Vec::new(),
+            next_look: None,
             seen: false,
         }
     }

@@ -55,6 +55,15 @@ pub async fn known(site: &Site, environment: &Environment) -> Result<Known, Reas
     carry::read(site, environment).await.map(|read| read.known)
 }
 
+/// Reads and verifies the log of an environment; empty where there is none yet.
+///
+/// # Errors
+/// It cannot be read, or is violated.
+pub async fn log(site: &Site, environment: &Environment) -> Result<Log, Reason> {
+    let replay = carry::read_log(site, environment).await?;
+    Ok(replay.map(|replay| replay.log().clone()).unwrap_or_default())
+}
+
 /// What is known of an environment that could not be read.
 #[must_use]
 pub fn nothing() -> Known {

@@ -1,5 +1,6 @@
 //! How errors, hints and exit codes are worded: the only place that does it.
 
+mod cure;
 mod hint;
 mod snippet;
 
@@ -11,8 +12,10 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::config::{Finding, Severity};
+use crate::gate;
 use crate::name::{Class, Code, CommitId, ObjectKey, Reason};
 
+pub use cure::{Cure, Stopped, cures, meaning};
 pub use hint::{Place, hint};
 pub use snippet::{finding, masked};
 
@@ -132,6 +135,15 @@ pub enum Word {
 }
 
 impl Word {
+    /// The word for a reason of a gate: one that has waited long enough refuses with the code that it waited on.
+    #[must_use]
+    pub fn of_gate(verdict: gate::Verdict, code: Code) -> Self {
+        match (verdict, code.class()) {
+            (gate::Verdict::Refuse, Class::Waits) => Word::Refused,
+            _ => Word::of(code),
+        }
+    }
+
     /// The word for a reason of a verdict.
     #[must_use]
     pub fn of(code: Code) -> Self {
@@ -194,7 +206,9 @@ pub fn explained(reason: &Reason, at: &Place, facts: &[String], hints: bool) -> 
     message(Word::of(reason.code), reason, facts, hint.as_deref())
 }
 
-fn hint_line(hint: &str) -> String {
+/// A hint on a line of its own, with colour.
+#[must_use]
+pub fn hint_line(hint: &str) -> String {
     let style = AnsiColor::Cyan.on_default();
     format!("  {style}hint{style:#}: {}\n", escape(hint))
 }

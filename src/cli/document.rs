@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::diagnostic::{ObjectBody, Place, ReasonBody};
-use crate::agent::judge::Outlook;
 use crate::deploylog::{EntryCommit, StandingRelease};
 use crate::gate::Gate;
 use crate::name::Reason;
@@ -52,18 +51,24 @@ pub(super) fn judged_commit(judged: &JudgedCommit, place: &Place) -> Value {
     })
 }
 
-/// The gates of an outlook.
-pub(super) fn gates(outlook: &Outlook) -> Value {
-    outlook.gates.iter().map(gate).collect()
+/// Gates, as all documents have them.
+pub(super) fn gates(gates: &[Gate]) -> Value {
+    gates.iter().map(gate).collect()
 }
 
 fn gate(gate: &Gate) -> Value {
+    let people = gate.people.as_ref();
     json!({
         "name": gate.name,
         "verdict": gate.verdict,
         "code": gate.reasons.first().map(|reason| reason.code),
         "value": gate.value,
-        "measured": null, "limit": null, "unit": null, "nextLook": null, "deadline": null, "evidence": null,
+        "measured": people.map(|people| people.have),
+        "limit": people.map(|people| people.need),
+        "unit": people.map(|_| "approvals"),
+        "nextLook": gate.next_look.map(|at| at.to_string()),
+        "deadline": gate.deadline.map(|at| at.to_string()),
+        "evidence": null,
     })
 }
 

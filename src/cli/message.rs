@@ -25,13 +25,17 @@ pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -
 pub(super) fn all(reasons: &[Reason], place: &Place, environment: &Environment, log: &Log, hints: bool) -> String {
     let mut text = String::new();
     let mut said = false;
-    for reason in reasons {
+    for (index, reason) in reasons.iter().enumerate() {
         let mut facts = Vec::new();
         if !said && reason.code.class() == Class::Refused && !is_outcome(reason, log) {
             said = true;
             facts.push(format!("{}{}", lost(reason, place), consequence(environment, log)));
         }
-        text.push_str(&diagnostic::explained(reason, place, &facts, hints));
+        // Several gates have the same hint: it stands below the last of them.
+        let hint = diagnostic::hint(reason, place);
+        let again = hint.as_ref().is_some_and(|hint| hint.contains("lockmaster explain"))
+            && reasons[index + 1..].iter().any(|later| diagnostic::hint(later, place) == hint);
+        text.push_str(&diagnostic::explained(reason, place, &facts, hints && !again));
     }
     text
 }

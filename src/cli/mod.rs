@@ -13,6 +13,9 @@ pub mod diagnostic;
 mod diff;
 mod document;
 mod embedded;
+mod explain;
+mod gates;
+mod history;
 mod init;
 pub mod lint;
 mod log;
@@ -24,6 +27,7 @@ mod promote;
 mod revision;
 mod run;
 mod serving;
+mod show;
 mod site;
 mod state_dir;
 mod statement;
@@ -77,8 +81,10 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Promote(promote) => verb::promote(promote, global, console),
         Verb::Freeze(freeze) => verb::freeze(freeze, global, console),
         Verb::Unfreeze(unfreeze) => verb::unfreeze(unfreeze, global, console),
-        Verb::Explain(_) | Verb::Rollback(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
-        Verb::History(_) | Verb::Show(_) => not_yet(verb),
+        Verb::Explain(explain) => verb::explain(explain, global, console),
+        Verb::Rollback(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
+        Verb::History(history) => verb::history(history, global, console),
+        Verb::Show(show) => verb::show(show, global, console),
         Verb::Audit(_) | Verb::Dora(_) | Verb::Keygen(_) => not_yet(verb),
         Verb::Install(_) => not_yet(verb),
     }

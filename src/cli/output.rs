@@ -50,6 +50,20 @@ impl Console {
         }
     }
 
+    /// Prints bytes as they are.
+    ///
+    /// # Errors
+    /// Standard output does not take them.
+    pub fn verbatim(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(Code::Usage, "standard output cannot be written").because(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Prints a result as a document in the form that was asked for, or else as text.
     ///
     /// # Errors

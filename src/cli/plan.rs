@@ -9,7 +9,7 @@ use super::arguments::{self, At, Target};
 use super::diagnostic::{self, Place, Verdict};
 use super::site::{chosen, find};
 use super::verify::signed;
-use super::{changes, document, message, revision};
+use super::{changes, document, gates, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::observe;
 use crate::agent::site::Site;
@@ -45,6 +45,8 @@ struct View {
     tip: Option<CommitId>,
     planned: Planned,
     place: Place,
+    /// As it was named.
+    target: Target,
 }
 
 /// Plans commits, or the working tree.
@@ -102,7 +104,7 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
     };
     let left = if let Planned::Commit(outlook) = &planned { outlook.left } else { 0 };
     let place = Place { left, ..place };
-    Ok(View { environment: environment.clone(), known, tip, planned, place })
+    Ok(View { environment: environment.clone(), known, tip, planned, place, target: target.clone() })
 }
 
 async fn judged(site: &Site, environment: &Environment, known: &Known, brief: Brief) -> Result<Planned, Reason> {
@@ -147,7 +149,11 @@ pub(super) async fn report(
     Ok(plan::report(set, &ground.borrowed()))
 }
 
-fn close_working_tree(sources: &render::Sources) -> Result<Closure, Reason> {
+/// Closes the inputs of the working tree around this folder.
+///
+/// # Errors
+/// Why nothing can be rendered from it.
+pub(super) fn close_working_tree(sources: &render::Sources) -> Result<Closure, Reason> {
     let folder = std::env::current_dir().map_err(|error| Reason::new(Code::PathNotFound, error.to_string()))?;
     let (tree, files) = git::working_tree(&folder).map_err(|error| error.reason())?;
     let mut contents = render::Contents::new();
@@ -168,7 +174,8 @@ impl View {
     fn unknown(site: &Site, environment: Environment, reason: Reason) -> View {
         let place = message::place(site, &environment, None);
         let known = survey::nothing();
-        View { environment, known, tip: None, planned: Planned::Unknown(reason), place }
+        let target = Target { environment: environment.name.clone(), at: At::Tip };
+        View { environment, known, tip: None, planned: Planned::Unknown(reason), place, target }
     }
 
     fn unseen(&self) -> Option<&Reason> {
@@ -243,7 +250,7 @@ impl View {
             Planned::WorkingTree(_) | Planned::Impossible(_) | Planned::Unknown(_) => None,
         };
         let gates = match &self.planned {
-            Planned::Commit(outlook) => document::gates(outlook),
+            Planned::Commit(outlook) => document::gates(&outlook.gates),
             _ => json!([]),
         };
         let report = self.report();
@@ -279,8 +286,10 @@ impl View {
         match (&self.planned, self.admission()) {
             (Planned::WorkingTree(_), _) => "not judged, the working tree is not signed".to_owned(),
             (Planned::Commit(outlook), verdict) if self.reasons().is_empty() => {
-                let gates: Vec<&str> = outlook.gates.iter().map(|gate| gate.name).collect();
-                format!("{verdict}, {} pass", gates.join(" and "))
+                format!("{verdict}, all {} gates pass", outlook.gates.len())
+            }
+            (Planned::Commit(outlook), verdict) if outlook.gates.iter().any(gates::stops) => {
+                format!("{verdict}, {} (lockmaster explain {})", gates::stopping(&outlook.gates), self.target)
             }
             (_, verdict) => verdict.to_owned(),
         }

@@ -32,6 +32,14 @@ pub(super) async fn find(site: &Site, environment: &Environment, target: &Target
     Found { commit, statements: statements.unwrap_or_default() }
 }
 
+/// The commit of a revision.
+///
+/// # Errors
+/// It names none, or the repository cannot be read.
+pub(super) async fn commit(site: &Site, revision: &str) -> Result<CommitId, Reason> {
+    named(site, revision).await
+}
+
 /// `HEAD` and what only the clone at the working directory knows is taken from there; everything else from the mirror.
 async fn named(site: &Site, revision: &str) -> Result<CommitId, Reason> {
     let folder = std::env::current_dir().map_err(|error| Reason::new(Code::RefNotFound, error.to_string()))?;

@@ -7,7 +7,7 @@ use super::diagnostic::{Failure, Verdict};
 use super::output::Console;
 use super::run::Ended;
 use super::site::Need;
-use super::{diff, log, pipeline, plan, promote, site, statement, status, verify};
+use super::{diff, explain, history, log, pipeline, plan, promote, show, site, statement, status, verify};
 use crate::agent::site::Site;
 use crate::edge::git;
 
@@ -48,6 +48,24 @@ pub(super) fn verify(arguments: &arguments::Verify, global: &Global, console: &C
     answer.print(console)
 }
 
+/// Why it is not there yet, or what a reason code means.
+///
+/// # Errors
+/// Something cannot be reached or read; the code is none.
+pub(super) fn explain(arguments: &arguments::Explain, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let Some(target) = &arguments.target else {
+        return explain::code(arguments.code.as_deref().unwrap_or_default(), console);
+    };
+    if arguments.watch {
+        return Err(Failure::not_yet("lockmaster explain --watch"));
+    }
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let site = open(global, Need::Reads).await?;
+        Ok(explain::explain(&site, target, console.hints()).await?)
+    })?;
+    answer.print(console)
+}
+
 /// Where each environment stands.
 ///
 /// # Errors
@@ -58,6 +76,33 @@ pub(super) fn status(arguments: &arguments::Status, global: &Global, console: &C
         Ok(status::status(&site, arguments, console.hints()).await?)
     })?;
     answer.print(console)
+}
+
+/// The deployment log.
+///
+/// # Errors
+/// Something cannot be reached or read.
+pub(super) fn history(arguments: &arguments::History, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let site = open(global, Need::Reads).await?;
+        Ok(history::history(&site, arguments, console.hints()).await?)
+    })?;
+    answer.print(console)
+}
+
+/// One entry of the deployment log.
+///
+/// # Errors
+/// Something cannot be reached or read, or there is no such entry.
+pub(super) fn show(arguments: &arguments::Show, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    if arguments.diff {
+        return Err(Failure::not_yet("lockmaster show --diff"));
+    }
+    let shown = on_runtime(global, LogLevel::Warn, async {
+        let site = open(global, Need::Reads).await?;
+        Ok(show::show(&site, &arguments.target).await?)
+    })?;
+    shown.print(console)
 }
 
 /// The standing release against the live cluster.

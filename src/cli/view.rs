@@ -3,12 +3,14 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::diagnostic::{Place, Verdict};
-use super::{document, message};
+use super::diagnostic::{self, Place, Verdict};
+use super::{document, gates, message};
 use crate::agent::stand::{DriftState, Stand};
 use crate::agent::survey::Survey;
 use crate::config::Environment;
-use crate::deploylog::Phase;
+use crate::deploylog::{Past, Phase};
+use crate::edge::clock;
+use crate::gate::calendar::freezes_at;
 use crate::health::Health;
 use crate::name::{Class, Code, Reason};
 
@@ -82,7 +84,8 @@ impl View {
 
     /// The reasons as messages, each with its hint.
     pub(super) fn messages(&self, hints: bool) -> String {
-        message::all(&self.stand.reasons, &self.place, &self.environment, &self.stand.log, hints)
+        let messages = message::all(&self.stand.reasons, &self.place, &self.environment, &self.stand.log, hints);
+        messages + &self.freeze_text(hints)
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -102,15 +105,55 @@ impl View {
             "behind": self.stand.behind,
             "health": self.health(),
             "objects": objects,
-            "nextLook": null,
+            "nextLook": self.stand.next_look.map(|at| at.to_string()),
             "log": newest.map(|entry| json!({
                 "sequence": entry.sequence, "hash": entry.hash, "unpublished": log.entries.len(),
             })),
             "drift": {"state": drift.state, "objects": drift.objects, "lastHealedAt": drift.healed_at.map(|at| at.to_string())},
             "holds": [],
-            "freeze": null,
+            "freeze": self.freeze(clock::now()),
         })
     }
+
+    /// The freeze that ends last: what a person stated, else what the pipeline says. Whether it is over is told by the
+    /// clock of this machine.
+    fn freeze(&self, now: Timestamp) -> Option<Frozen> {
+        let stated = Past::of(&self.stand.log).freezes.into_iter().filter(|freeze| now < freeze.until);
+        let stated = stated.map(|freeze| Frozen { until: freeze.until, by: freeze.by, reason: freeze.reason });
+        let dated = freezes_at(&self.environment.freezes, now).map(|(freeze, until)| {
+            let reason = freeze.reason().unwrap_or_default().to_owned();
+            Frozen { until, by: PIPELINE.to_owned(), reason }
+        });
+        stated.chain(dated).max_by_key(|freeze| freeze.until)
+    }
+
+    /// A freeze that no candidate waits for is told as well.
+    fn freeze_text(&self, hints: bool) -> String {
+        let waits = self.stand.reasons.iter().any(|reason| reason.code == Code::Frozen);
+        let Some(freeze) = self.freeze(clock::now()).filter(|_| !waits) else { return String::new() };
+        let why = if freeze.reason.is_empty() { String::new() } else { format!(": {}", freeze.reason) };
+        let until = gates::utc(freeze.until);
+        let text = format!("`{}` is frozen until {until} by {}{why}", self.environment.name, freeze.by);
+        let reason = Reason::new(Code::Frozen, text);
+        diagnostic::message(diagnostic::Word::of(reason.code), &reason, &[], None) + &self.unfreeze(&freeze, hints)
+    }
+
+    fn unfreeze(&self, freeze: &Frozen, hints: bool) -> String {
+        let stated = hints && freeze.by != PIPELINE;
+        let command = format!("end it: lockmaster unfreeze {} --reason WHY", self.environment.name);
+        if stated { diagnostic::hint_line(&command) } else { String::new() }
+    }
+}
+
+/// Who froze what the pipeline froze.
+const PIPELINE: &str = "the pipeline";
+
+/// Until when nothing is promoted into an environment.
+#[derive(serde::Serialize)]
+struct Frozen {
+    until: Timestamp,
+    by: String,
+    reason: String,
 }
 
 /// The word that people and scripts read.

@@ -20,6 +20,8 @@ pub struct Stop {
     pub refused: bool,
     /// Why.
     pub reasons: Vec<Reason>,
+    /// When it is judged again without anybody doing anything.
+    pub until: Option<Timestamp>,
 }
 
 /// What drifted and what was done about it.
@@ -89,6 +91,7 @@ impl Course {
             candidate: stopped.commit.clone(),
             refused: stopped.refused,
             reasons: stopped.reasons.clone(),
+            until: stopped.until,
         });
         Some(Overview {
             log: known.log.clone(),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::words::{later, listed};
-use super::{Case, Facts, Gate, Rules, Verdict};
+use super::{Case, Facts, Gate, People, Rules, Verdict};
 use crate::deploylog::{Inputs, Past};
 use crate::name::{Code, CommitId, Digest, Principal, Reason};
 use crate::revision::Verified;
@@ -22,6 +22,8 @@ pub struct Approvers<'c> {
     ends: Option<Timestamp>,
     /// How many are needed; without `approvals`, one by a writer stands for intent.
     needed: usize,
+    /// Who may approve and has not; `None`: every signer may.
+    may: Option<BTreeSet<Principal>>,
 }
 
 impl<'c> Approvers<'c> {
@@ -47,7 +49,17 @@ impl<'c> Approvers<'c> {
                 }
             }
         }
+        let who = rules.approvals.as_ref().map_or(&rules.writers, |approvals| &approvals.who);
+        approvers.may = who.as_ref().map(|who| {
+            let left = who.iter().filter(|one| !approvers.counted.contains_key(*one) && !bench.is_author(one));
+            left.cloned().collect()
+        });
         approvers
+    }
+
+    /// Whom it still asks.
+    pub(super) fn people(&self) -> People {
+        People { have: self.counted.len(), need: self.needed, may: self.may.clone() }
     }
 
     /// Whether those who count are enough to answer for intent and for own inputs.
@@ -182,8 +194,9 @@ pub(super) fn judge(case: &Case<'_>, gives_up: Timestamp) -> Gate {
         _ => format!(": {}{}", approvers.names(), approvers.place(case.verified.commit())),
     };
     let value = format!("{have} of {need} {role}{names}");
+    let people = Some(approvers.people());
     if have >= need {
-        return Gate { next_look: approvers.ends, ..Gate::pass("approvals", value) };
+        return Gate { next_look: approvers.ends, people, ..Gate::pass("approvals", value) };
     }
     let mut text = format!("needs {need} of {role}, has {have}{names}");
     let own = case.own_brought();
@@ -197,6 +210,7 @@ pub(super) fn judge(case: &Case<'_>, gives_up: Timestamp) -> Gate {
     Gate {
         next_look: approvers.ends,
         deadline: Some(gives_up),
+        people,
         reasons: vec![Reason::new(Code::ApprovalsMissing, text)],
         ..Gate::new("approvals", Verdict::Wait, value)
     }

@@ -29,7 +29,8 @@ pub(super) fn judge(case: &Case<'_>) -> Gate {
         case.verified.commit().short()
     );
     let reason = case.reason(Code::CarrierNeedsApproval, text.clone());
-    Gate { reasons: vec![reason], ..Gate::new("intent", Verdict::Refuse, text) }
+    let people = Some(case.approvals.people());
+    Gate { reasons: vec![reason], people, ..Gate::new("intent", Verdict::Refuse, text) }
 }
 
 /// A writer who signed a commit that no upstream log knows and whose content is the candidate's: a fast-forward to a

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::deploylog::{self, Evidence, GateVerdict, Inputs, Logged, Past};
-use crate::name::{Code, CommitId, Digest, Reason, RepoPath};
+use crate::name::{Code, CommitId, Digest, Principal, Reason, RepoPath};
 use crate::plan::Plan;
 use crate::render;
 use crate::revision::statement::Statement;
@@ -83,6 +83,20 @@ pub struct Gate {
     pub deadline: Option<Timestamp>,
     /// What happens at `next_look`, for people: `closes 16:30 Europe/Berlin`; empty where the time says it all.
     pub next: String,
+    /// Whom it asks; `None` where it asks nobody.
+    pub people: Option<People>,
+}
+
+/// Whom a gate asks for their approval.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct People {
+    /// How many approvals count.
+    pub have: usize,
+    /// How many are needed.
+    pub need: usize,
+    /// Those who may approve, have not, and wrote nothing of what is shipped where authors do not count; `None`: every
+    /// signer may.
+    pub may: Option<BTreeSet<Principal>>,
 }
 
 impl Gate {
@@ -95,6 +109,7 @@ impl Gate {
             next_look: None,
             deadline: None,
             next: String::new(),
+            people: None,
         }
     }
 
@@ -272,8 +287,9 @@ impl<'c> Case<'c> {
         if self.rules.from.is_some() { self.own_changes().into_iter().map(who).collect() } else { Vec::new() }
     }
 
-    /// What proved the content, for the `opened` entry.
-    fn upstream(&self) -> Option<deploylog::Upstream> {
+    /// What proved the content upstream, if that did.
+    #[must_use]
+    pub fn upstream(&self) -> Option<deploylog::Upstream> {
         let from = self.rules.from.as_ref()?;
         match upstream::prove(self, from) {
             upstream::Proof::Upstream(release) => Some(deploylog::Upstream {

@@ -45,10 +45,12 @@ pub(super) fn judge(case: &Case<'_>, from: &From, images: Option<&BTreeSet<Strin
         Proof::Overridden(words) => Gate::pass("upstream", words.clone()),
     };
     let own = own_unsigned(case, from);
+    gate.people = (!own.is_empty()).then(|| case.approvals.people());
     let foreign = images.and_then(|images| artifacts(case, from, &proof, images));
     for reason in own.into_iter().chain(foreign) {
         if gate.verdict != Verdict::Refuse {
-            gate = Gate::new("upstream", Verdict::Refuse, reason.message.clone());
+            let people = gate.people.take();
+            gate = Gate { people, ..Gate::new("upstream", Verdict::Refuse, reason.message.clone()) };
         }
         gate.reasons.push(reason);
     }

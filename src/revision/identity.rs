@@ -22,6 +22,11 @@ pub(super) fn check_object(kind: &str, id: &ObjectId, bytes: &[u8]) -> Result<()
     if found == id.as_str() { Ok(()) } else { Err(format!("its bytes have the id {found}")) }
 }
 
+/// The SHA-1 id of the object of this kind; `None` where its bytes are made for a collision.
+pub(super) fn id_of(kind: &str, bytes: &[u8]) -> Option<ObjectId> {
+    sha1(&object(kind, bytes))?.parse().ok()
+}
+
 /// The object as Git hashes it: with type and size before the bytes.
 fn object(kind: &str, bytes: &[u8]) -> Vec<u8> {
     let mut object = format!("{kind} {}\0", bytes.len()).into_bytes();

@@ -22,7 +22,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn environment(&self) -> &str {
+    pub(super) fn environment(&self) -> &str {
         self.environment.as_deref().unwrap_or("ENV")
     }
 
@@ -53,6 +53,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
         .or_else(|| of_sources(code))
         .or_else(|| of_cluster(code, reason, place))
         .or_else(|| of_state(code, place))
+        .or_else(|| of_gates(code, place))
         .or_else(|| of_config(code, reason))
 }
 
@@ -270,6 +271,26 @@ fn of_state(code: Code, place: &Place) -> Option<String> {
     })
 }
 
+/// What helps at a gate depends on the candidate, which one verb knows.
+fn of_gates(code: Code, place: &Place) -> Option<String> {
+    let asked = matches!(
+        code,
+        Code::UpstreamNotProven
+            | Code::UpstreamFailed
+            | Code::UpstreamLogStale
+            | Code::UnprovenContent
+            | Code::PromotionIncomplete
+            | Code::OwnPathUnsigned
+            | Code::CarrierNeedsApproval
+            | Code::ArtifactNotProven
+            | Code::Soaking
+            | Code::WindowClosed
+            | Code::Frozen
+            | Code::ApprovalsMissing
+    );
+    asked.then(|| format!("see every gate, and what helps: lockmaster explain {}", place.environment()))
+}
+
 fn of_config(code: Code, reason: &Reason) -> Option<String> {
     let text = match code {
         Code::InvalidValue if reason.message.ends_with("is not supported yet") => {
@@ -297,7 +318,7 @@ mod tests {
     use super::*;
 
     /// Verbs that are not built: a hint that names one would send people to an error.
-    const NOT_BUILT: [&str; 7] = ["rollback", "hold", "unhold", "history", "show", "audit", "dora"];
+    const NOT_BUILT: [&str; 5] = ["rollback", "hold", "unhold", "audit", "dora"];
 
     #[test]
     fn no_hint_names_a_verb_that_is_not_built() {

@@ -89,7 +89,7 @@ fn document(statement: &Statement) -> Value {
 
 /// The command that says what an environment waits for.
 fn look(environment: &str) -> String {
-    format!("lockmaster status {environment}")
+    format!("lockmaster explain {environment}")
 }
 
 fn done(verb: Verb) -> &'static str {

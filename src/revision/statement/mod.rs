@@ -243,6 +243,16 @@ pub fn payload_hash(raw: &RawTag) -> Result<Digest, Reason> {
     parse(raw).map(|(_, tag)| Digest::of(tag.payload)).map_err(void)
 }
 
+/// A tag of which only the bytes were kept, under the name and the id that they give it. Whoever reads it asks [`read`]
+/// whether that is right.
+#[must_use]
+pub fn kept(bytes: &[u8]) -> Option<RawTag> {
+    let id = identity::id_of("tag", bytes)?;
+    let tag = Tag::read(bytes, id.as_str().len()).ok()?;
+    let name = format!("refs/tags/{}", std::str::from_utf8(tag.name).ok()?).parse().ok()?;
+    Some(RawTag { name, id, bytes: bytes.to_vec() })
+}
+
 /// The tag, if its bytes are what its id names and were made under the name it stands at: a signed tag verifies under any
 /// name that somebody gives it, so one for another environment is told by nothing else.
 fn parse(raw: &RawTag) -> Result<(Address, Tag<'_>), String> {

@@ -1,0 +1,336 @@
+//! `history`: the deployment log, newest first. An opening and its outcomes are one row, numbered by the newest outcome.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::answer::{Answer, columns, counted, fitted};
+use super::arguments;
+use super::diagnostic::{Verdict, escape};
+use super::gates::utc;
+use super::site::chosen;
+use super::view::word;
+use super::{document, message, revision};
+use crate::agent::site::Site;
+use crate::agent::survey;
+use crate::config::Environment;
+use crate::deploylog::{Action, Entry, Log, Phase};
+use crate::edge::clock;
+use crate::name::{Class, Code, CommitId, Digest, EnvironmentName, Reason};
+
+/// Entries that belong together: an opening and its outcomes, or one entry alone.
+struct Row<'l> {
+    environment: &'l EnvironmentName,
+    /// The newest.
+    last: &'l Entry,
+    /// The opening, if the row has one.
+    opened: Option<&'l Entry>,
+    /// When it settled, if that is told.
+    settled: Option<Timestamp>,
+    /// What became of it.
+    outcome: Option<(Phase, Timestamp)>,
+    raw: bool,
+}
+
+/// Which rows are asked for.
+struct Wanted {
+    since: Option<Timestamp>,
+    action: Option<Action>,
+    commit: Option<CommitId>,
+    raw: bool,
+    limit: usize,
+}
+
+/// Shows the deployment logs.
+///
+/// # Errors
+/// A log cannot be read; one that is violated is a finding.
+pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: bool) -> Result<Answer, Reason> {
+    let wanted = Wanted::of(site, arguments).await?;
+    let names: Vec<EnvironmentName> = arguments.environment.iter().cloned().collect();
+    let environments = chosen(site, &names)?;
+    let mut logs = Vec::new();
+    let mut violated = Vec::new();
+    for environment in &environments {
+        match survey::log(site, environment).await {
+            Ok(log) => logs.push((environment, log)),
+            Err(reason) if matches!(reason.code.class(), Class::Violated | Class::Person) => {
+                violated.push((environment, reason));
+            }
+            Err(reason) => return Err(reason),
+        }
+    }
+    let mut rows: Vec<Row<'_>> =
+        logs.iter().flat_map(|(environment, log)| wanted.rows(&environment.name, log)).collect();
+    // In one log the sequence decides: its clock may have been set back.
+    rows.sort_by(|a, b| b.last.time.cmp(&a.last.time).then(b.last.sequence.cmp(&a.last.sequence)));
+    if let [_] = environments.as_slice() {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.last.sequence));
+    }
+    let total: usize = logs.iter().map(|(_, log)| log.entries.len()).sum();
+    rows.truncate(wanted.limit);
+    let verdict = if violated.is_empty() { Verdict::Good } else { Verdict::Found };
+    let chain = if violated.is_empty() { "good" } else { "violated" };
+    let body = json!({
+        "chain": {"verdict": chain, "entries": total, "unpublished": total},
+        "entries": rows.iter().map(Row::to_json).collect::<Vec<_>>(),
+        "reasons": violated.iter().map(|(environment, reason)| {
+            document::reason(reason, &message::place(site, environment, None))
+        }).collect::<Vec<_>>(),
+    });
+    let mut text = table(&rows, environments.len() > 1);
+    text.push_str(&closing(total, environments.len(), violated.len()));
+    for (environment, reason) in &violated {
+        let place = message::place(site, environment, None);
+        let said = std::slice::from_ref(reason);
+        text.push_str(&message::all(said, &place, environment, &Log::default(), hints));
+    }
+    let pipeline = site.setup.pipeline.name.to_string();
+    Ok(Answer { name: "history", pipeline, source: "cluster", body, text, verdict })
+}
+
+/// What was checked, honestly: every entry of the journal was read and verified, whatever the table shows.
+fn closing(entries: usize, logs: usize, violated: usize) -> String {
+    let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
+    let of = if logs > 1 { format!(" in {}", counted(logs - violated, "log")) } else { String::new() };
+    match (violated, logs) {
+        (0, _) => format!("{entries}{of}, chain and signatures good, journal only\n"),
+        (_, 1) => String::new(),
+        _ => format!("{entries}{of}, chain and signatures good; {violated} violated\n"),
+    }
+}
+
+fn table(rows: &[Row<'_>], several: bool) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["SEQ", "TIME", "ACTION", "COMMIT", "OUTCOME", "TOOK", "ACTOR", "WHAT"].map(str::to_owned);
+    let mut cells = vec![head.to_vec()];
+    cells.extend(rows.iter().map(Row::cells));
+    if several {
+        let names = rows.iter().map(|row| row.environment.to_string());
+        let names = std::iter::once("ENVIRONMENT".to_owned()).chain(names);
+        names.zip(&mut cells).for_each(|(name, cells)| cells.insert(0, name));
+    }
+    let what = if several { 8 } else { 7 };
+    columns(&fitted(cells, what)) + "\n"
+}
+
+impl Wanted {
+    async fn of(site: &Site, arguments: &arguments::History) -> Result<Wanted, Reason> {
+        let action = arguments.action.as_deref().map(action).transpose()?;
+        let commit = match &arguments.commit {
+            Some(revision) => Some(revision::commit(site, revision).await?),
+            None => None,
+        };
+        let since = arguments.since.map(|since| back(clock::now(), since));
+        Ok(Wanted {
+            since,
+            action,
+            commit,
+            raw: arguments.raw,
+            limit: usize::try_from(arguments.limit).unwrap_or(usize::MAX),
+        })
+    }
+
+    fn rows<'l>(&self, environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
+        let alone = |last| Row { environment, last, opened: None, settled: None, outcome: None, raw: self.raw };
+        let rows: Vec<Row<'l>> =
+            if self.raw { log.entries.iter().map(alone).collect() } else { folded(environment, log) };
+        rows.into_iter().filter(|row| self.has(row)).collect()
+    }
+
+    fn has(&self, row: &Row<'_>) -> bool {
+        let about = |wanted: &CommitId| {
+            let mut commits = [row.opened, Some(row.last)].into_iter().flatten().filter_map(|e| e.body.commit.as_ref());
+            commits.any(|commit| commit.id == *wanted || commit.ships.contains(wanted))
+        };
+        self.since.is_none_or(|since| row.last.time >= since)
+            && self.action.is_none_or(|action| row.last.body.action == action)
+            && self.commit.as_ref().is_none_or(about)
+    }
+}
+
+/// An opening and what became of it is one row; a lapsed entry means nothing, and is shown by `--raw` alone.
+fn folded<'l>(environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
+    let mut rows: Vec<Row<'l>> = Vec::new();
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    for entry in log.entries.iter().filter(|entry| !entry.lapsed) {
+        let opened = entry.body.of.and_then(|of| places.get(&of)).and_then(|place| rows.get_mut(*place));
+        match (entry.body.phase, opened) {
+            (Some(phase), Some(row)) if phase != Phase::Opened => {
+                row.last = entry;
+                row.outcome = Some((phase, entry.time));
+                if phase == Phase::Settled {
+                    row.settled = Some(entry.time);
+                }
+            }
+            (phase, _) => {
+                let opened = (phase == Some(Phase::Opened)).then_some(entry);
+                places.insert(entry.sequence, rows.len());
+                rows.push(Row { environment, last: entry, opened, settled: None, outcome: None, raw: false });
+            }
+        }
+    }
+    rows
+}
+
+/// The action that a person names.
+fn action(name: &str) -> Result<Action, Reason> {
+    serde_json::from_value(Value::from(name)).map_err(|_| {
+        let known = "sync, promote, rollback, heal, refuse, wait, hold, unhold, freeze, unfreeze, genesis, checkpoint";
+        Reason::new(Code::Usage, format!("`{}` is no action, expected one of {known}", escape(name)))
+    })
+}
+
+fn back(now: Timestamp, span: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    now.saturating_sub(span).unwrap_or(Timestamp::MIN)
+}
+
+/// How long something took: `390ms`, `38s`, `11m10s`.
+fn took(from: Timestamp, to: Timestamp) -> String {
+    let span = to.duration_since(from);
+    let millis = span.as_millis().max(0);
+    match millis {
+        0..1000 => format!("{millis}ms"),
+        1000..10_000 => format!("{}.{}s", millis / 1000, millis % 1000 / 100),
+        10_000..60_000 => format!("{}s", millis / 1000),
+        60_000..3_600_000 => format!("{}m{}s", millis / 60_000, millis % 60_000 / 1000),
+        _ => super::status::age(from, to),
+    }
+}
+
+impl Row<'_> {
+    fn cells(&self) -> Vec<String> {
+        let dash = || "-".to_owned();
+        let body = &self.last.body;
+        let took = self.opened.zip(self.outcome).map(|(opened, (phase, at))| match phase {
+            Phase::Superseded => dash(),
+            Phase::Failed => took(opened.time, at),
+            _ => took(opened.time, self.settled.unwrap_or(at)),
+        });
+        vec![
+            self.last.sequence.to_string(),
+            utc(self.last.time),
+            word(&body.action),
+            body.commit.as_ref().map_or_else(dash, |commit| commit.id.short().to_owned()),
+            self.outcome_word(),
+            took.unwrap_or_else(dash),
+            escape(&self.opened.unwrap_or(self.last).body.actor),
+            escape(&self.what()),
+        ]
+    }
+
+    fn outcome_word(&self) -> String {
+        if self.raw {
+            return if self.last.lapsed {
+                "lapsed".to_owned()
+            } else {
+                self.last.body.phase.map_or("-".to_owned(), |it| word(&it))
+            };
+        }
+        match (self.opened, self.outcome) {
+            (None, _) => "-".to_owned(),
+            (Some(_), None) => "open".to_owned(),
+            (Some(_), Some((Phase::Proven, _))) => "healthy".to_owned(),
+            (Some(_), Some((phase, _))) => word(&phase),
+        }
+    }
+
+    /// What happened, in a line.
+    fn what(&self) -> String {
+        let body = &self.last.body;
+        let codes = || body.reasons.iter().map(|reason| reason.code.to_string()).collect::<Vec<_>>();
+        let mut codes = codes();
+        codes.dedup();
+        let codes = codes.join(", ");
+        match body.action {
+            Action::Genesis => "the log begins".to_owned(),
+            Action::Refuse | Action::Wait => {
+                let author = body.commit.as_ref().map(|commit| format!(", claimed author {}", commit.claimed_author));
+                format!("{codes}{}", author.unwrap_or_default())
+            }
+            Action::Heal => body.reasons.first().map_or("heals".to_owned(), |reason| first_line(&reason.message)),
+            Action::Freeze | Action::Unfreeze => {
+                let stated = body.statement.as_ref();
+                let until = stated.and_then(|stated| stated.until).map(|at| format!("until {}: ", utc(at)));
+                format!("{}{}", until.unwrap_or_default(), stated.map_or("", |stated| &stated.reason))
+            }
+            _ => {
+                let Some(commit) = &body.commit else { return codes };
+                let ships = counted(commit.ships.len(), "commit");
+                let why = if codes.is_empty() { String::new() } else { format!("; {codes}") };
+                format!("{} ({ships}){why}", commit.subject)
+            }
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let (body, first) = (&self.last.body, self.opened.unwrap_or(self.last));
+        let mut phases = first.body.durations_ms.clone();
+        phases.extend(body.durations_ms.clone());
+        let health = match self.outcome {
+            Some((Phase::Settled | Phase::Proven, _)) => Some("healthy"),
+            Some((Phase::Failed, _)) => Some("failed"),
+            _ => None,
+        };
+        let release = |digest: &Digest| json!({"digest": digest, "commit": body.commit.as_ref().map(document::commit), "sequence": first.sequence});
+        json!({
+            "environment": self.environment,
+            "sequence": self.last.sequence,
+            "opened": self.opened.map(|opened| opened.sequence),
+            "hash": self.last.hash,
+            "time": self.last.time.to_string(),
+            "action": body.action,
+            "actor": first.body.actor,
+            "commit": body.commit.as_ref().map(document::commit),
+            "release": body.release.as_ref().map(release),
+            "phase": self.outcome.map(|(phase, _)| phase).or(body.phase),
+            "units": body.units,
+            "health": health,
+            "phasesMs": phases,
+            "supersedes": first.body.supersedes,
+            "statement": body.statement,
+            "reasons": document::reasons(&body.reasons, &super::diagnostic::Place::default()),
+        })
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}
+
+/// The entry of a log that a person names; the newest, if no number is given.
+///
+/// # Errors
+/// There is none of this number.
+pub(super) fn entry<'l>(environment: &Environment, log: &'l Log, sequence: Option<u64>) -> Result<&'l Entry, Reason> {
+    let name = &environment.name;
+    let Some(newest) = log.entries.last() else {
+        return Err(Reason::new(Code::Usage, format!("`{name}` has no deployment log yet")));
+    };
+    let sequence = sequence.unwrap_or(newest.sequence);
+    log.entries.iter().find(|entry| entry.sequence == sequence).ok_or_else(|| {
+        let text =
+            format!("the log of `{name}` has no entry `{name}/{sequence}`; its newest is `{name}/{}`", newest.sequence);
+        Reason::new(Code::Usage, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_something_took_is_told_in_the_units_that_matter() {
+        let at = |millis: i64| Timestamp::from_millisecond(millis).expect("because it is in range");
+        for (millis, expected) in
+            [(390, "390ms"), (1940, "1.9s"), (38_100, "38s"), (670_000, "11m10s"), (7_260_000, "2h1m")]
+        {
+            assert_eq!(took(at(0), at(millis)), expected);
+        }
+    }
+}
