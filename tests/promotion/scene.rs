@@ -1,15 +1,10 @@
 //! The fixture of `promotion.md`, section 1: three environments, each proven on its first commit. S stands for the commit
 //! that staging has proven since: it changes `base/deploy.yaml` and adds `base/flag.yaml` (X).
 
-#![expect(dead_code, reason = "each test binary uses its own part of the scene")]
-
 use serde_json::Value;
 
 use crate::control_plane::{ControlPlane, signer};
 use crate::stage::{Ran, Stage};
-
-/// Keeps the expectation above true in a binary that uses everything.
-const NOT_USED_BY_ANY: () = ();
 
 /// Everybody who signs; `forge` and `mallory` are in no signers file.
 pub(crate) const PEOPLE: [&str; 6] = ["dana", "lena", "omar", "kim", "forge", "mallory"];

@@ -2,6 +2,7 @@
 
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
+#[expect(dead_code, reason = "the rows of promotion use the rest")]
 #[path = "../promotion/scene.rs"]
 mod scene;
 #[path = "../stage/mod.rs"]
