@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::words::{later, listed};
+use super::words::{later, listed, rowed};
 use super::{Case, Facts, Gate, People, Rules, Verdict};
 use crate::deploylog::{Inputs, Past};
 use crate::name::{Code, CommitId, Digest, Principal, Reason};
@@ -205,7 +205,7 @@ pub(super) fn judge(case: &Case<'_>, gives_up: Timestamp) -> Gate {
     }
     let not: BTreeSet<String> = approvers.not_counted.iter().cloned().collect();
     if !not.is_empty() {
-        text = format!("{text}; not counted: {}", listed(not.into_iter().collect()));
+        text = format!("{text}; not counted: {}", rowed(not.into_iter().collect(), "; "));
     }
     Gate {
         next_look: approvers.ends,

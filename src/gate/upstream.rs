@@ -200,7 +200,13 @@ fn unproven(
         format!("no release of {name}, the newest proven is {proven}")
     };
     let verb = if standing.is_some() { "is as in" } else { "equals" };
-    let text = format!("{}: {verb} {whose}{unsigned}; merge into {} first", listed(paths(&strange, pair)), from.branch);
+    // On a branch that both share there is nothing to merge.
+    let way = if from.branch == case.rules.branch {
+        format!("let {name} run it first")
+    } else {
+        format!("merge into {} first", from.branch)
+    };
+    let text = format!("{}: {verb} {whose}{unsigned}; {way}", listed(paths(&strange, pair)));
     refuse(case, Code::UnprovenContent, text)
 }
 

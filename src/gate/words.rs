@@ -9,8 +9,13 @@ const NAMED: usize = 5;
 
 /// Names in a row, cut after a few.
 pub(super) fn listed(names: Vec<String>) -> String {
+    rowed(names, ", ")
+}
+
+/// The same with something else between them, where they hold commas themselves.
+pub(super) fn rowed(names: Vec<String>, between: &str) -> String {
     let more = names.len().saturating_sub(NAMED);
-    let text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
+    let text = names.into_iter().take(NAMED).collect::<Vec<_>>().join(between);
     if more == 0 { text } else { format!("{text} and {more} more") }
 }
 

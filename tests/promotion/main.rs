@@ -1,14 +1,18 @@
 //! What the forge did, what the agent does: `promotion.md`, section 1, by row number.
 
+mod approvals;
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
 mod first;
 mod forge;
+mod freezes;
 mod history;
+mod layouts;
 mod own;
 mod scene;
 #[path = "../stage/mod.rs"]
 mod stage;
+mod time;
 mod upstream;
 
 use std::process::ExitCode;
@@ -44,7 +48,17 @@ fn main() -> ExitCode {
         ("row_44_45_49_51_a_first_release_waits_for_its_upstream_and_needs_no_more", first::rows_44_45_49_51),
         ("row_46_47_a_first_release_tells_all_it_waits_for", first::rows_46_47),
         ("row_48_a_first_release_older_than_upstream_is_not_proven", first::row_48),
+        ("approvals_count_once_for_their_commit_and_by_those_who_may", approvals::who_counts),
+        ("an_override_takes_as_many_as_approvals_do", approvals::overrides_take_as_many),
+        ("outside_a_window_and_in_a_dated_freeze_nothing_enters", freezes::times_of_the_pipeline),
+        ("a_stated_freeze_lasts_until_somebody_who_may_ends_it", freezes::stated),
+        ("the_same_path_on_every_branch_is_own_where_it_is_named", layouts::same_path_on_every_branch),
+        ("copies_of_a_folder_are_proven_by_their_relative_path", layouts::folders_on_one_trunk),
+        ("an_image_that_upstream_never_ran_is_to_be_named", layouts::images),
+        ("a_candidate_that_waited_long_enough_is_given_up", time::give_up),
+        ("what_left_upstream_long_ago_proves_nothing", time::max_age),
+        ("with_clocks_in_doubt_windows_are_shut_and_freezes_last", time::clocks),
     ];
-    control_plane::at_once(4);
+    control_plane::at_once(6);
     run_anywhere(tests)
 }

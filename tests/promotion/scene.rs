@@ -1,6 +1,8 @@
 //! The fixture of `promotion.md`, section 1: three environments, each proven on its first commit. S stands for the commit
 //! that staging has proven since: it changes `base/deploy.yaml` and adds `base/flag.yaml` (X).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::control_plane::{ControlPlane, signer};
@@ -254,6 +256,17 @@ impl Scene {
         status.json()["environments"][0]["units"]["proven"] == 1
     }
 
+    /// The entries of an environment's log that tell of this action, as the journal keeps them.
+    pub(crate) fn entries(&self, environment: &str, action: &str) -> Vec<Value> {
+        let path = format!(
+            "/api/v1/namespaces/{}/configmaps?labelSelector=lockmaster.dev/kind%3Dentry,lockmaster.dev/environment%3D{environment}",
+            self.stage.agent_namespace
+        );
+        let list = self.stage.plane.get(&path).expect("because a list is never absent");
+        let entries = list["items"].as_array().into_iter().flatten().map(entry_of);
+        entries.filter(|entry| entry["action"] == action).collect()
+    }
+
     /// The commit that stands in an environment; null before the first.
     pub(crate) fn standing(&self, environment: &str) -> Value {
         let status = self.stage.lockmaster(&["status", environment, "-o", "json"]);
@@ -275,4 +288,13 @@ pub(crate) fn deployment(name: &str, image: &str, note: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}, annotations: {{note: {note:?}}}}}\nspec:\n  selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    spec: {{containers: [{{name: {name}, image: 'registry.example.com/{image}'}}]}}\n"
     )
+}
+
+fn entry_of(item: &Value) -> Value {
+    let text = item["binaryData"]["content"].as_str().expect("because an entry has content");
+    let bytes = STANDARD.decode(text).expect("because the server encodes binary data");
+    let bytes = zstd::decode_all(&bytes[..]).expect("because the journal compresses it");
+    let objects = lockmaster::deploylog::unpack(&bytes).expect("because the journal packs it");
+    let documents = objects.iter().filter_map(|object| serde_json::from_slice::<Value>(&object.body).ok());
+    documents.into_iter().find(|document| document["sequence"].is_u64()).expect("because an entry says its place")
 }
