@@ -272,6 +272,8 @@ fn a_file_that_is_not_there_is_exit_code_2() {
 fn what_is_not_built_answers_by_name() {
     let place = Place::with(GOOD);
     for (words, name) in [
+        (vec!["explain", "prod", "-w"], "lockmaster explain --watch"),
+        (vec!["show", "prod/42", "--diff"], "lockmaster show --diff"),
         (vec!["rollback", "prod"], "lockmaster rollback"),
         (vec!["hold", "prod", "--reason", "x"], "lockmaster hold"),
         (vec!["unhold", "prod", "--reason", "x"], "lockmaster unhold"),

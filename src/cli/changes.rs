@@ -26,6 +26,11 @@ impl Shown {
         })
     }
 
+    /// Whether none of the changes is shown.
+    pub(super) fn is_empty(&self, changes: &[Change]) -> bool {
+        self.chosen(changes).next().is_none()
+    }
+
     /// The table, with its head.
     pub(super) fn rows(&self, changes: &[Change]) -> Vec<Vec<String>> {
         let mut rows = Vec::new();

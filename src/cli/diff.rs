@@ -1,4 +1,4 @@
-//! `diff ENV`: the applied release against the live cluster.
+//! `diff ENV`: the applied release against the live cluster; `diff A B` is in `compare`.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use super::answer::{Answer, columns};
 use super::arguments::{self, At};
 use super::diagnostic::Verdict;
 use super::site::find;
-use super::{changes, document};
+use super::{changes, compare, document};
 use crate::agent::observe::Ground;
 use crate::agent::site::Site;
 use crate::agent::{observe, survey};
@@ -23,13 +23,16 @@ use crate::plan::{self, Change, ChangeAction};
 pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Answer, Reason> {
     let unsupported = |what: &str| Reason::new(Code::Usage, format!("{what} is not supported yet"));
     if let Some(other) = &arguments.b {
-        return Err(unsupported(&format!("`lockmaster diff {} {other}`: comparing two releases", arguments.a)));
+        return compare::compare(site, arguments, other).await;
     }
     if arguments.images {
-        return Err(unsupported("`lockmaster diff --images`"));
+        return Err(unsupported("`lockmaster diff ENV --images`"));
     }
     if !matches!(arguments.a.at, At::Tip | At::Latest) {
-        return Err(unsupported(&format!("`{}`: comparing another release than the standing one", arguments.a)));
+        return Err(unsupported(&format!(
+            "`lockmaster diff {}`: comparing another release than the standing one with the live cluster",
+            arguments.a
+        )));
     }
     let environment = find(site, &arguments.a.environment)?;
     let known = survey::known(site, &environment).await?;

@@ -38,7 +38,8 @@ struct Row<'l> {
 struct Wanted {
     since: Option<Timestamp>,
     action: Option<Action>,
-    commit: Option<CommitId>,
+    /// How the id of a commit begins.
+    commit: Option<String>,
     raw: bool,
     limit: usize,
 }
@@ -56,7 +57,7 @@ pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: 
     for environment in &environments {
         match survey::log(site, environment).await {
             Ok(log) => logs.push((environment, log)),
-            Err(reason) if matches!(reason.code.class(), Class::Violated | Class::Person) => {
+            Err(reason) if is_violation(&reason) => {
                 violated.push((environment, reason));
             }
             Err(reason) => return Err(reason),
@@ -91,6 +92,11 @@ pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: 
     Ok(Answer { name: "history", pipeline, source: "cluster", body, text, verdict })
 }
 
+/// Whether the log was read and does not hold; what could not be read is no finding.
+pub(super) fn is_violation(reason: &Reason) -> bool {
+    matches!(reason.code.class(), Class::Violated) || matches!(reason.code, Code::LogRegressed | Code::LogForked)
+}
+
 /// What was checked, honestly: every entry of the journal was read and verified, whatever the table shows.
 fn closing(entries: usize, logs: usize, violated: usize) -> String {
     let entries = if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") };
@@ -122,7 +128,9 @@ impl Wanted {
     async fn of(site: &Site, arguments: &arguments::History) -> Result<Wanted, Reason> {
         let action = arguments.action.as_deref().map(action).transpose()?;
         let commit = match &arguments.commit {
-            Some(revision) => Some(revision::commit(site, revision).await?),
+            // An id needs no repository: what was deployed may be gone from there.
+            Some(id) if is_id(id) => Some(id.to_ascii_lowercase()),
+            Some(revision) => Some(revision::commit(site, revision).await?.as_str().to_owned()),
             None => None,
         };
         let since = arguments.since.map(|since| back(clock::now(), since));
@@ -143,9 +151,10 @@ impl Wanted {
     }
 
     fn has(&self, row: &Row<'_>) -> bool {
-        let about = |wanted: &CommitId| {
+        let about = |wanted: &String| {
+            let is = |id: &CommitId| id.as_str().starts_with(wanted.as_str());
             let mut commits = [row.opened, Some(row.last)].into_iter().flatten().filter_map(|e| e.body.commit.as_ref());
-            commits.any(|commit| commit.id == *wanted || commit.ships.contains(wanted))
+            commits.any(|commit| is(&commit.id) || commit.ships.iter().any(is))
         };
         self.since.is_none_or(|since| row.last.time >= since)
             && self.action.is_none_or(|action| row.last.body.action == action)
@@ -183,6 +192,10 @@ fn action(name: &str) -> Result<Action, Reason> {
         let known = "sync, promote, rollback, heal, refuse, wait, hold, unhold, freeze, unfreeze, genesis, checkpoint";
         Reason::new(Code::Usage, format!("`{}` is no action, expected one of {known}", escape(name)))
     })
+}
+
+fn is_id(text: &str) -> bool {
+    (7..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn back(now: Timestamp, span: Duration) -> Timestamp {

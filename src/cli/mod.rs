@@ -6,6 +6,7 @@
 mod answer;
 pub mod arguments;
 mod changes;
+mod compare;
 mod configuration;
 mod confirm;
 mod demo;

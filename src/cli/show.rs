@@ -26,12 +26,40 @@ pub(super) struct Shown {
     text: String,
 }
 
+/// What there is to show.
+pub(super) enum Found {
+    /// The entry.
+    Entry(Shown),
+    /// The log proves nothing: a finding.
+    Violated(Reason),
+}
+
+impl Found {
+    /// Prints the entry, or says why there is none to trust.
+    ///
+    /// # Errors
+    /// Standard output does not take it.
+    pub(super) fn print(&self, console: &Console) -> Result<Verdict, Failure> {
+        match self {
+            Found::Entry(shown) => shown.print(console),
+            Found::Violated(reason) if console.form == Form::Table => {
+                console.print(&message(Word::of(reason.code), reason, &[], None))?;
+                Ok(Verdict::Found)
+            }
+            Found::Violated(reason) => {
+                let _ = console.fail(&Failure::from(reason.clone()));
+                Ok(Verdict::Found)
+            }
+        }
+    }
+}
+
 impl Shown {
     /// Prints it in the form that was asked for; JSON is YAML.
     ///
     /// # Errors
     /// Standard output does not take it.
-    pub(super) fn print(&self, console: &Console) -> Result<Verdict, Failure> {
+    fn print(&self, console: &Console) -> Result<Verdict, Failure> {
         match console.form {
             Form::Table => console.print(&self.text)?,
             Form::Json | Form::Yaml => console.verbatim(&self.json)?,
@@ -43,8 +71,8 @@ impl Shown {
 /// Shows an entry.
 ///
 /// # Errors
-/// The log cannot be read or is violated, or there is no such entry.
-pub(super) async fn show(site: &Site, target: &Target) -> Result<Shown, Reason> {
+/// The log cannot be read, or there is no such entry.
+pub(super) async fn show(site: &Site, target: &Target) -> Result<Found, Reason> {
     let sequence = match target.at {
         At::Sequence(sequence) => Some(sequence),
         At::Latest => None,
@@ -55,10 +83,14 @@ pub(super) async fn show(site: &Site, target: &Target) -> Result<Shown, Reason> 
         }
     };
     let environment = find(site, &target.environment)?;
-    let log = survey::log(site, &environment).await?;
+    let log = match survey::log(site, &environment).await {
+        Ok(log) => log,
+        Err(reason) if history::is_violation(&reason) => return Ok(Found::Violated(reason)),
+        Err(reason) => return Err(reason),
+    };
     let entry = history::entry(&environment, &log, sequence)?;
     let name = format!("{}/{}/{}", site.setup.pipeline.name, environment.name, entry.sequence);
-    Ok(Shown { json: entry.json.clone(), text: text(&name, entry, &site.setup.signers) })
+    Ok(Found::Entry(Shown { json: entry.json.clone(), text: text(&name, entry, &site.setup.signers) }))
 }
 
 /// Lines of a name and what it is; further lines of the same name have none.

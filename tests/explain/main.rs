@@ -24,6 +24,9 @@ fn main() -> ExitCode {
         ("the_commands_of_a_missing_approval_bring_it_until_the_release_stands", approvals),
         ("the_command_against_a_freeze_ends_it", freeze),
         ("the_commands_of_every_other_gate_can_be_run", other_gates),
+        ("a_soaking_release_says_until_when_and_what_waits_behind_it_is_told", soaking),
+        ("a_violated_log_is_a_finding_and_hides_no_other", violated),
+        ("two_releases_are_compared_field_by_field_and_secrets_are_withheld", compared),
         ("a_code_is_explained_without_anything_else", code),
         ("what_only_looks_writes_nothing", looking),
     ];
@@ -131,6 +134,15 @@ fn approvals(plane: &'static ControlPlane) {
     let status = expect(&scene, 0, &["status"]).stdout;
     assert!(status.contains("wait[approvals-missing]: ") && status.contains("lockmaster explain prod"), "{status}");
 
+    let named = expect(&scene, 1, &["explain", &format!("prod@{merge}"), "-o", "json"]).json();
+    assert_eq!(named["commands"][0], format!("lockmaster approve prod@{}", &merge[..7]), "{named:#}");
+    assert_eq!((&named["state"], &named["upstream"]["environment"]), (&json!("waiting"), &json!("staging")));
+    let gates = named["gates"].as_array().expect("because gates are a list");
+    let approvals = gates.iter().find(|gate| gate["name"] == "approvals").expect("because it was asked");
+    assert_eq!(
+        (&approvals["measured"], &approvals["limit"], &approvals["verdict"]),
+        (&json!(0), &json!(2), &json!("wait"))
+    );
     Clone::of(&scene, "omar").run(&command(&scene, "prod", "lockmaster approve prod"));
     let fewer = expect(&scene, 1, &["explain", "prod"]).stdout;
     assert!(fewer.contains("1 of 2 release-managers: omar@example.com"), "{fewer}");
@@ -252,6 +264,130 @@ fn other_gates(plane: &'static ControlPlane) {
     scene.own("prod", "by dana");
     scene.commit("dana", "prod: settings");
     try_all("own paths of somebody without rights");
+}
+
+fn soaking(plane: &'static ControlPlane) {
+    let soak = "writers: [release-managers]\nsoak: 1h";
+    let scene = Scene::proven(plane, "soaks", "writers: [release-managers]");
+    scene.pipeline("", "", soak);
+    scene.merge("lena", "env/staging");
+    let admits = expect(&scene, 0, &["explain", "prod"]).stdout;
+    assert!(
+        admits.contains("\nsoak       unknown  stays healthy for 1h ") && admits.contains("1h after settle"),
+        "{admits}"
+    );
+    scene.run();
+    let soaks = expect(&scene, 0, &["explain", "prod"]).stdout;
+    assert!(soaks.starts_with("shop/prod is settling: ") && soaks.contains(", soaks until "), "{soaks}");
+    let history = expect(&scene, 0, &["history", "prod", "--limit", "1"]).stdout;
+    assert!(history.lines().nth(1).is_some_and(|row| row.contains("  settled  ")), "{history}");
+    scene.on("env/prod");
+    scene.own("prod", "again by lena");
+    scene.commit("lena", "prod: more settings");
+    let behind = expect(&scene, 1, &["explain", "prod"]).stdout;
+    assert!(behind.contains("\nqueue      wait     behind prod/"), "{behind}");
+    let lena = Clone::of(&scene, "lena");
+    for command in commands(&scene, "prod") {
+        assert!(behind.contains(&command), "{behind}");
+        lena.run(&command);
+    }
+    scene.pipeline("", "", "writers: [release-managers]\nqueue: newest\nfreezes: [{from: 2020-01-01, until: 2099-01-01, zone: UTC, reason: audit}]");
+    let frozen = expect(&scene, 1, &["explain", "prod"]).stdout;
+    assert!(frozen.contains("by the pipeline: audit"), "{frozen}");
+    assert!(!frozen.contains("unfreeze"), "nobody ends what the pipeline says: {frozen}");
+    lena.run(&command(&scene, "prod", "lockmaster approve prod --override freezes"));
+    expect(&scene, 0, &["explain", "prod"]);
+}
+
+fn violated(plane: &'static ControlPlane) {
+    let scene = Scene::new(plane, "broken", "writers: [release-managers]");
+    scene.run();
+    let namespace = &scene.stage.agent_namespace;
+    plane.delete(&format!("/api/v1/namespaces/{namespace}/configmaps/shop.prod.0000000001"));
+    let all = expect(&scene, 1, &["history"]).stdout;
+    assert!(
+        all.contains("violated[sequence-gap]: ") && all.contains(" in 2 logs, chain and signatures good; 1 violated"),
+        "{all}"
+    );
+    assert!(all.contains("\nstaging ") && !all.contains("\nprod "), "{all}");
+    let one = expect(&scene, 1, &["history", "prod", "-o", "json"]).json();
+    assert_eq!((&one["chain"]["verdict"], &one["entries"]), (&json!("violated"), &json!([])));
+    assert!(expect(&scene, 1, &["show", "prod/latest"]).stdout.starts_with("violated[sequence-gap]: "));
+}
+
+/// A Secret that is not the same in each release.
+fn secret(scene: &Scene, value: &str) {
+    let text = format!("apiVersion: v1\nkind: Secret\nmetadata: {{name: db}}\nstringData: {{password: {value}}}\n");
+    scene.stage.write("base/secret.yaml", &text);
+}
+
+fn compared(plane: &'static ControlPlane) {
+    let scene = Scene::new(plane, "compared", "writers: [release-managers]");
+    scene.on("env/dev");
+    secret(&scene, "hunter2");
+    scene.commit("dana", "a secret");
+    scene.stage.git(&["branch", "-f", "env/staging", "env/dev"]);
+    scene.run();
+    scene.run();
+    let equal = expect(&scene, 0, &["diff", "dev", "staging"]).stdout;
+    assert!(equal.contains(" against shop/staging/") && equal.contains(": 3 objects equal"), "{equal}");
+    let before = scene.stage.git(&["rev-parse", "--short=7", "env/dev"]);
+    scene.on("env/dev");
+    secret(&scene, "hunter3");
+    scene.deploy("v2", "two");
+    scene.stage.write("base/flag.yaml", &scene::config_map("flag", "on"));
+    let pipeline = scene.stage.folder().join("lockmaster.yaml").display().to_string();
+    let mut in_clone = scene.stage.command(&["diff", "dev", "dev@.", "--no-fields", "-f", &pipeline]);
+    let output = in_clone.current_dir(&scene.stage.repository).output().expect("because the program was built");
+    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{tree}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        tree.contains("shop/dev@. (the working tree)\n") && tree.contains("create  compared-dev ConfigMap/flag"),
+        "{tree}"
+    );
+    scene.commit("dana", "shop 1.1");
+    scene.run();
+    let differs = expect(&scene, 1, &["diff", "staging", "dev"]).stdout;
+    for words in [
+        "create  compared-dev ConfigMap/flag ",
+        "update  compared-dev Deployment/web ",
+        "  metadata.annotations.note\n  - one\n  + two\n",
+        "image\n  - registry.example.com/web:v1\n  + registry.example.com/web:v2\n",
+        "  - (secret)\n  + (secret, differs)\n",
+        "3 objects differ, 1 equal; `-` is the first, `+` is the second\n",
+    ] {
+        assert!(differs.contains(words), "`{words}` is missing in {differs}");
+    }
+    let json = expect(&scene, 1, &["diff", "staging", "dev", "-o", "json"]).stdout;
+    let encoded = ["aHVudGVyMg", "aHVudGVyMw", "hunter"];
+    assert!(encoded.iter().all(|secret| !json.contains(secret) && !differs.contains(secret)), "{json}");
+    let images = expect(&scene, 1, &["diff", "staging", "dev", "--images"]).stdout;
+    let shown =
+        "registry.example.com/web\n  - registry.example.com/web:v1\n  + registry.example.com/web:v2\n1 image differs\n";
+    assert!(images.ends_with(shown), "{images}");
+    let after = scene.stage.git(&["rev-parse", "--short=7", "env/dev"]);
+    // What a commit renders to is what its release has; an entry stands for what it opened.
+    expect(&scene, 0, &["diff", "dev", &format!("dev@{after}")]);
+    expect(&scene, 0, &["diff", &format!("dev@{after}"), "dev/latest"]);
+    expect(&scene, 1, &["diff", &format!("dev@{before}"), &format!("dev@{after}")]);
+    expect(&scene, 0, &["diff", &format!("dev@{before}"), "dev/2"]);
+    expect(&scene, 2, &["diff", "dev/0", "dev"]);
+    let one = expect(&scene, 1, &["diff", "staging", "dev", "--object", "configmap/flag"]).stdout;
+    assert!(one.contains("ConfigMap/flag") && !one.contains("Deployment"), "{one}");
+    expect(&scene, 0, &["diff", "staging", "dev", "--object", "configmap/settings"]);
+    gone(&scene);
+}
+
+/// The bytes of a release that nobody kept are not made up.
+fn gone(scene: &Scene) {
+    let shown = expect(scene, 0, &["show", "dev/2", "-o", "json"]).json();
+    let digest =
+        shown["release"].as_str().expect("because it opened a release").trim_start_matches("sha256:").to_owned();
+    let (plane, namespace) = (scene.stage.plane, &scene.stage.agent_namespace);
+    plane.delete(&format!("/api/v1/namespaces/{namespace}/secrets/shop.dev.release.{digest}"));
+    let ran = expect(scene, 2, &["diff", "dev/2", "dev"]);
+    let said = ran.stderr;
+    assert!(said.starts_with("error[usage]: the bytes of `dev/2` are not kept any more; render its commit"), "{said}");
 }
 
 fn code(plane: &'static ControlPlane) {

@@ -34,7 +34,10 @@ pub struct Status {
 
 /// `explain`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  lockmaster explain prod\n  lockmaster explain --code ref-rewound")]
+#[command(
+    after_help = "Examples:\n  lockmaster explain prod\n  lockmaster explain --code ref-rewound\n\nExit codes: 0 current \
+                  or admitted, 1 waiting, held or refused, 2 could not look."
+)]
 pub struct Explain {
     /// The environment, or a commit for it
     #[arg(value_name = "ENV[@REV]", required_unless_present = "code")]
@@ -85,7 +88,10 @@ pub struct Verify {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lockmaster diff prod            the applied release against the live cluster\n  lockmaster \
-                  diff prod/42 prod/44\n\nExit codes: 0 equal, 1 different, 2 could not compare."
+                  diff prod/42 prod/44\n  lockmaster diff staging prod@HEAD --images\n\nOf two environments with one \
+                  namespace each, an object of A is compared with that of the same kind and name in the namespace of \
+                  B. A commit is rendered, never judged as signed.\n\nExit codes: 0 equal, 1 different, 2 could not \
+                  compare."
 )]
 pub struct Diff {
     /// A release
@@ -126,7 +132,10 @@ pub struct Lint {
 
 /// `history`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lockmaster history prod --limit 5")]
+#[command(
+    after_help = "Examples:\n  lockmaster history prod --limit 5\n  lockmaster history --action refuse --since 30d\n\nExit \
+                  codes: 0 read, 1 a log is violated, 2 could not read."
+)]
 pub struct History {
     /// Only this environment
     #[arg(value_name = "ENV")]
