@@ -9,6 +9,7 @@ mod freezes;
 mod history;
 mod layouts;
 mod own;
+mod real;
 mod scene;
 #[path = "../stage/mod.rs"]
 mod stage;
@@ -17,7 +18,7 @@ mod upstream;
 
 use std::process::ExitCode;
 
-use control_plane::{Test, run_anywhere};
+use control_plane::{Test, run_split};
 
 /// What prod of the fixture demands where the table says N=0: somebody with rights there wants it.
 const WRITERS: &str = "writers: [release-managers]";
@@ -25,6 +26,8 @@ const WRITERS: &str = "writers: [release-managers]";
 const TWO: &str = "writers: [release-managers]\napprovals: {count: 2, role: release-managers, excludeAuthor: true}";
 /// N=0, and the environment takes what nobody with rights signed.
 const ALLOW: &str = "writers: [release-managers]\ncarriers: allow";
+
+const REAL: &str = "a_real_repository_is_promoted_through_three_branches";
 
 fn main() -> ExitCode {
     let tests: Vec<Test> = vec![
@@ -60,5 +63,8 @@ fn main() -> ExitCode {
         ("with_clocks_in_doubt_windows_are_shut_and_freezes_last", time::clocks),
     ];
     control_plane::at_once(6);
-    run_anywhere(tests)
+    if std::env::var_os("LOCKMASTER_REAL_REPOSITORY").is_some() {
+        return run_split(tests, vec![(REAL, real::podinfo)], &[]);
+    }
+    run_split(tests, Vec::new(), &[(REAL, "no repository: set LOCKMASTER_REAL_REPOSITORY to its folder")])
 }
