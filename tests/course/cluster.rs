@@ -189,6 +189,16 @@ impl Cluster {
         }
     }
 
+    /// An object gets ill, until it is told to recover.
+    pub(crate) fn fall_ill(&mut self, key: &ObjectKey) {
+        self.version += 1;
+        let version = self.version;
+        if let Some(body) = self.objects.get_mut(key) {
+            (body.well, body.well_at, body.version) = (false, None, version);
+        }
+        self.tell(key);
+    }
+
     /// Everything that is stuck recovers, and nothing is held any more.
     pub(crate) fn recover_all(&mut self, now: Timestamp) {
         self.finalize();

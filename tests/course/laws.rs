@@ -198,9 +198,22 @@ impl Laws {
         }
     }
 
+    /// Nothing is proven before it settled, by an entry of its own, and before it can have soaked.
+    fn soaked(&mut self, world: &World, log: &Log) {
+        let Some(last) = log.entries.last().filter(|last| last.body.phase == Some(Phase::Proven)) else { return };
+        let of = |sequence: u64| log.entries.iter().find(|entry| entry.sequence == sequence);
+        let Some(opened) = last.body.of.and_then(of).filter(|_| !world.soak.is_zero()) else { return };
+        let ended = |phase| log.entries.iter().any(|e| e.body.of == last.body.of && e.body.phase == Some(phase));
+        let soaked = last.time.duration_since(opened.time).unsigned_abs() >= world.soak;
+        if !soaked || !(ended(Phase::Settled) || ended(Phase::Failed)) {
+            self.broken("proven only after the soak", format!("{:?}", last.body.of));
+        }
+    }
+
     /// The log as it stands: heads move forward, no commit opens twice.
     fn log(&mut self, world: &World) {
         let log = world.replay.log();
+        self.soaked(world, log);
         let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
         let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
         let Some((last, before)) = heads.split_last() else { return };
@@ -230,6 +243,11 @@ impl Simulation {
     pub(crate) fn converge(&mut self, left: &[ObjectKey]) {
         self.calm();
         self.rest();
+        if !self.world.soak.is_zero() {
+            // What soaks rests, and is not done.
+            self.run(self.world.soak.as_secs() + 10);
+            self.rest();
+        }
         self.judge_end(left);
         // The summary of an hour's heals may still be due.
         self.run(4000);
@@ -283,16 +301,15 @@ fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
     names.join(" ")
 }
 
-/// Exactly one last outcome per opening; only a failed one may be proven after all.
+/// Exactly one last outcome per opening, after at most one `settled`; only a failed one may be proven after all.
 fn outcomes(log: &Log) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     for (sequence, _) in openings(log) {
         let of = log.entries.iter().filter(|entry| entry.body.of == Some(sequence));
         let phases: Vec<Phase> = of.filter_map(|entry| entry.body.phase).collect();
-        let good = matches!(
-            phases.as_slice(),
-            [Phase::Proven | Phase::Failed | Phase::Superseded] | [Phase::Failed, Phase::Proven]
-        );
+        // Where releases soak, the first says that it settled; once.
+        let ends = phases.strip_prefix(&[Phase::Settled]).unwrap_or(&phases);
+        let good = matches!(ends, [Phase::Proven | Phase::Failed | Phase::Superseded] | [Phase::Failed, Phase::Proven]);
         if !good {
             broken.push(("one outcome per opening", format!("{sequence}: {phases:?}")));
         }

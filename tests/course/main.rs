@@ -9,6 +9,7 @@ mod judging;
 mod laws;
 mod outcome;
 mod planted;
+mod proving;
 mod random;
 mod refusal;
 mod rivals;

@@ -57,6 +57,9 @@ fn weather(simulation: &mut Simulation, random: &mut Random) {
 fn live(seed: u64, walkers: usize) -> Simulation {
     let mut simulation = Simulation::with(walkers);
     let mut random = Random::new(seed);
+    if seed.is_multiple_of(3) {
+        simulation.set_soak(25);
+    }
     simulation.random = Some(Random::new(seed ^ 0x5eed));
     simulation.unrest = 3;
     for number in 0..4 {

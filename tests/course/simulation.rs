@@ -1,6 +1,7 @@
 //! Walks courses through the model world: in order, or in any order that a seed chooses, with crashes and lost replies.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, Sighting, Token, WakeAt};
@@ -77,9 +78,9 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    fn new() -> Self {
+    fn new(soak: Duration) -> Self {
         Walker {
-            course: Course::new(settings()),
+            course: Course::new(settings(soak)),
             desk: Desk::default(),
             pending: VecDeque::new(),
             answers: VecDeque::new(),
@@ -126,7 +127,7 @@ impl Simulation {
     pub(crate) fn with(walkers: usize) -> Self {
         Simulation {
             world: World::new(),
-            walkers: (0..walkers).map(|_| Walker::new()).collect(),
+            walkers: (0..walkers).map(|_| Walker::new(Duration::ZERO)).collect(),
             laws: Laws::default(),
             random: None,
             faults: BTreeMap::new(),
@@ -141,15 +142,23 @@ impl Simulation {
         }
     }
 
+    /// How long releases soak, for agents that start now.
+    pub(crate) fn set_soak(&mut self, seconds: u64) {
+        self.world.soak = Duration::from_secs(seconds);
+        for walker in &mut self.walkers {
+            *walker = Walker::new(self.world.soak);
+        }
+    }
+
     /// What is done about drift, for an agent that starts now.
     pub(crate) fn set_on_drift(&mut self, on_drift: OnDrift) {
-        let mut settings = settings();
+        let mut settings = settings(self.world.soak);
         settings.policy.on_drift = on_drift;
         self.walkers[0].course = Course::new(settings);
     }
 
     pub(crate) fn restart(&mut self, who: usize) {
-        self.walkers[who] = Walker::new();
+        self.walkers[who] = Walker::new(self.world.soak);
     }
 
     /// Runs for so many seconds of the world's time.

@@ -68,6 +68,8 @@ pub(crate) struct World {
     /// Every append is lost, and nobody says so.
     pub(crate) swallows: bool,
     pub(crate) flaw: Option<Flaw>,
+    /// How long a release must be healthy before it is proven.
+    pub(crate) soak: Duration,
     key: AgentKey,
     /// What people were told, and when.
     pub(crate) told: Vec<(Timestamp, News)>,
@@ -77,11 +79,11 @@ pub(crate) fn policy() -> Policy {
     Policy { adopt: Adopt::Identical, on_drift: OnDrift::Heal, prune_share: 0.5, set_id: SET_ID.to_owned() }
 }
 
-pub(crate) fn settings() -> Settings {
+pub(crate) fn settings(soak: Duration) -> Settings {
     Settings {
         environment: "dev".parse().expect("because it is a name"),
         deadline: Duration::from_secs(DEADLINE),
-        soak: Duration::ZERO,
+        soak,
         promotes: false,
         checks: Vec::new(),
         keep: 3,
@@ -120,6 +122,7 @@ impl World {
             writable: true,
             swallows: false,
             flaw: None,
+            soak: Duration::ZERO,
             key,
             told: Vec::new(),
         }
