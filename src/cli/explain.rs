@@ -285,7 +285,7 @@ impl Explained {
         let name = &self.name;
         let standing = self.standing.as_ref();
         match &self.told {
-            Told::Nothing => format!("{name} {}: its branch brings no candidate", word(self.stand.state)),
+            Told::Nothing => format!("{name} is {}: its branch brings no candidate", word(self.stand.state)),
             Told::Stands(Some(tip)) => {
                 format!("{name} is {}: {} changes no input of what stands", word(self.stand.state), tip.short())
             }

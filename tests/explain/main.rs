@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         ("the_commands_of_every_other_gate_can_be_run", other_gates),
         ("a_soaking_release_says_until_when_and_what_waits_behind_it_is_told", soaking),
         ("a_violated_log_is_a_finding_and_hides_no_other", violated),
+        ("what_no_gate_is_asked_about_is_explained_too", before_the_gates),
         ("two_releases_are_compared_field_by_field_and_secrets_are_withheld", compared),
         ("a_code_is_explained_without_anything_else", code),
         ("what_only_looks_writes_nothing", looking),
@@ -297,6 +298,31 @@ fn soaking(plane: &'static ControlPlane) {
     assert!(!frozen.contains("unfreeze"), "nobody ends what the pipeline says: {frozen}");
     lena.run(&command(&scene, "prod", "lockmaster approve prod --override freezes"));
     expect(&scene, 0, &["explain", "prod"]);
+}
+
+fn before_the_gates(plane: &'static ControlPlane) {
+    let scene = Scene::new(plane, "before", "writers: [release-managers]");
+    let first = expect(&scene, 0, &["explain", "dev"]).stdout;
+    assert!(
+        first.starts_with("shop/dev admits ") && first.contains("\nstanding: nothing; source: cluster\n"),
+        "{first}"
+    );
+    let waits = expect(&scene, 1, &["explain", "prod"]).stdout;
+    assert!(waits.contains("upstream   wait     `staging` has no proven release yet"), "{waits}");
+    scene.run();
+    scene.on("env/dev");
+    scene.deploy("v2", "two");
+    let commit = scene.commit("nobody", "hotfix");
+    let refused = expect(&scene, 1, &["explain", "dev"]).stdout;
+    let head = format!("shop/dev is refused: {} \"hotfix\", dana@example.com", &commit[..7]);
+    assert!(refused.starts_with(&head) && refused.contains("refused[unsigned-commit]: "), "{refused}");
+    assert!(refused.contains("hint: never accepted, so it may be replaced: git rebase"), "{refused}");
+    scene.on("main");
+    scene.stage.git(&["branch", "-D", "env/dev"]);
+    let gone = expect(&scene, 1, &["explain", "dev"]).stdout;
+    assert!(gone.starts_with("shop/dev is refused: ") && gone.contains("refused[ref-not-found]: "), "{gone}");
+    let tree = expect(&scene, 2, &["explain", "dev@."]).stderr;
+    assert!(tree.contains("see: lockmaster plan dev@."), "{tree}");
 }
 
 fn violated(plane: &'static ControlPlane) {
