@@ -78,6 +78,18 @@ impl<'c> Approvers<'c> {
         Some(format!("override by {who}: {}", first.reason()))
     }
 
+    /// Why those who override a gate are not enough, if somebody does and they are not.
+    pub(super) fn short_of(&self, gate: &str) -> Option<String> {
+        let named = |statement: &&&Statement| statement.overrides().iter().any(|named| named == gate);
+        let (good, bare): (Vec<&Statement>, Vec<&Statement>) =
+            self.counted.values().filter(named).partition(|statement| !statement.reason().is_empty());
+        if let Some(first) = bare.first() {
+            return Some(format!("the override by {} gives no reason", first.signer()));
+        }
+        let first = good.first().filter(|_| good.len() < self.needed)?;
+        Some(format!("overridden by {}, {} of {}", first.signer(), good.len(), self.needed))
+    }
+
     /// The statements that an opening rests on, by the SHA-256 of their signed payload.
     pub(super) fn used(&self) -> impl Iterator<Item = Digest> {
         self.counted.values().map(|statement| statement.payload_hash())

@@ -35,7 +35,7 @@ use crate::name::{Code, CommitId, Digest, Principal, Reason, RepoPath};
 use crate::plan::Plan;
 use crate::render;
 use crate::revision::statement::Statement;
-use crate::revision::{FirstSeen, JudgedCommit, Verified};
+use crate::revision::{Carrier, FirstSeen, JudgedCommit, Verified};
 
 pub use approvals::Approvers;
 pub use layout::{Layout, Moves, moves};
@@ -220,6 +220,9 @@ impl<'c> Case<'c> {
             if gate.verdict == Verdict::Wait {
                 self.give_up(gate);
             }
+            if let (Some(words), Some(reason)) = (self.approvals.short_of(gate.name), gate.reasons.first_mut()) {
+                reason.message = format!("{}; {words}", reason.message);
+            }
             for reason in &mut gate.reasons {
                 reason.commit.get_or_insert_with(|| self.verified.commit().clone());
             }
@@ -274,6 +277,9 @@ impl<'c> Case<'c> {
         });
         commits.into_iter().next().map(|commit| match &commit.signer {
             Some(signer) => format!("{signer} ({})", commit.id.short()),
+            None if commit.carrier == Some(Carrier::ForeignKey) => {
+                format!("{}, by forge key ({})", commit.claimed_author, commit.id.short())
+            }
             None => format!("{}, unsigned ({})", commit.claimed_author, commit.id.short()),
         })
     }

@@ -11,6 +11,7 @@ use super::words::{later, listed, utc};
 use super::{Case, Gate, Origin, Verdict};
 use crate::deploylog::{InputKey, InputKind, Logged, Phase};
 use crate::name::{Code, Reason, RepoPath};
+use crate::revision::{Carrier, JudgedCommit};
 
 /// What proves the shared inputs of a candidate.
 pub(super) enum Proof<'c> {
@@ -229,23 +230,21 @@ fn own_list(case: &Case<'_>, unread: &BTreeSet<InputKey>) -> String {
     all.collect::<Vec<_>>().join(", ")
 }
 
-/// Which of the commits that brought these paths nobody signed who may.
+/// Which of the commits that brought these paths carry no signature that counts.
 fn unsigned_among(case: &Case<'_>, keys: &BTreeSet<InputKey>, pair: &Pair<'_>) -> String {
     let ours = keys.iter().filter_map(|(_, path)| case.origins.get(&pair.to_ours(path)));
-    let commits: BTreeSet<&str> = ours
-        .flatten()
-        .filter_map(|origin| match origin {
-            Origin::Commit(id) => Some(id),
-            Origin::Introduced => None,
-        })
-        .filter(|id| case.commit(id).is_some_and(|commit| commit.signer.is_none()))
-        .map(crate::name::CommitId::short)
-        .collect();
-    match commits.len() {
-        0 => String::new(),
-        1 => format!("; brought by the unsigned commit {}", commits.into_iter().collect::<String>()),
-        _ => format!("; brought by the unsigned commits {}", commits.into_iter().collect::<Vec<_>>().join(", ")),
+    let named = ours.flatten().filter_map(|origin| match origin {
+        Origin::Commit(id) => case.commit(id),
+        Origin::Introduced => None,
+    });
+    let commits: Vec<&JudgedCommit> = named.filter(|commit| commit.signer.is_none()).collect();
+    let ids: BTreeSet<&str> = commits.iter().map(|commit| commit.id.short()).collect();
+    if ids.is_empty() {
+        return String::new();
     }
+    let unsigned = commits.iter().all(|commit| commit.carrier == Some(Carrier::Unsigned));
+    let (word, many) = (if unsigned { "unsigned" } else { "unauthorised" }, if ids.len() == 1 { "" } else { "s" });
+    format!("; brought by the {word} commit{many} {}", ids.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// The paths as this repository's people know them; files stand for the listings that they change.

@@ -59,7 +59,11 @@ pub(crate) fn overrides_take_as_many(plane: &'static ControlPlane) {
     scene.expect(
         "wait",
         &["window-closed"],
-        &["2 of 2 release-managers", "lockmaster approve prod --override windows"],
+        &[
+            "2 of 2 release-managers",
+            "overridden by lena@example.com, 1 of 2",
+            "lockmaster approve prod --override windows",
+        ],
     );
     scene.state("kim", "approve/shop/prod/kim", &merge, &["waited long enough", "Overrides: windows"]);
     let words = ["override by kim@example.com, lena@example.com: waited long enough"];

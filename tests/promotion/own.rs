@@ -32,7 +32,7 @@ pub(crate) fn rows_24_25_26(plane: &'static ControlPlane) {
     scene.run();
     scene.on("env/prod");
     let before = scene.stage.head();
-    for (who, words) in [("nobody", "dana@example.com, unsigned"), ("forge", "forge@example.com, unsigned")] {
+    for (who, words) in [("nobody", "dana@example.com, unsigned"), ("forge", "forge@example.com, by forge key")] {
         scene.force("env/prod", &before);
         scene.own("prod", "by the web editor");
         scene.commit(who, "edited");

@@ -23,7 +23,7 @@ pub(crate) struct Told {
     pub(crate) verdict: String,
     /// The codes of all reasons, in their order.
     pub(crate) codes: Vec<String>,
-    /// All that a person reads of `plan prod`.
+    /// All that the document of `plan` says.
     pub(crate) text: String,
 }
 
@@ -213,11 +213,10 @@ impl Scene {
         let document = ran.json();
         let view = &document["environments"][0];
         let codes = view["reasons"].as_array().expect("because reasons are a list").iter();
-        let text = self.stage.lockmaster(&["plan", environment]);
         Told {
             verdict: view["admission"]["verdict"].as_str().unwrap_or_default().to_owned(),
             codes: codes.filter_map(|reason| reason["code"].as_str().map(str::to_owned)).collect(),
-            text: format!("{}\n{}\n{view:#}", text.stdout, text.stderr),
+            text: format!("{view:#}"),
         }
     }
 
@@ -241,6 +240,10 @@ impl Scene {
     #[track_caller]
     pub(crate) fn expect(&self, verdict: &str, codes: &[&str], words: &[&str]) {
         let told = self.look("prod", verdict, codes, words);
+        let text = self.stage.lockmaster(&["plan", "prod"]).stdout;
+        for code in codes {
+            assert!(text.contains(&format!("[{code}]")), "`{code}` is not told to people: {text}");
+        }
         let before = self.standing("prod");
         self.run();
         let after = self.standing("prod");

@@ -116,7 +116,8 @@ pub(crate) fn row_28(plane: &'static ControlPlane) {
     scene.deploy("v1", "hotfix");
     let hotfix = scene.commit("lena", "hotfix");
     scene.approve("lena", &hotfix, &["Overrides: upstream"]);
-    scene.expect("refuse", &["unproven-content"], &["base/deploy.yaml"]);
+    let words = ["base/deploy.yaml", "the override by lena@example.com gives no reason"];
+    scene.expect("refuse", &["unproven-content"], &words);
     scene.approve("kim", &hotfix, &["orders cannot be paid", "Overrides: upstream"]);
     // Where approvals are set, as many override as approve.
     scene.pipeline("", "", TWO);

@@ -136,8 +136,8 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
             format!("merge what runs upstream now, or let it run there again: lockmaster promote {environment}")
         }
         Code::UnprovenContent => format!(
-            "a commit of exactly what is proven: lockmaster promote \
-             {environment}; not to wait for the proof: lockmaster approve {environment} --override upstream --reason TEXT"
+            "a commit of exactly what is proven: lockmaster promote {environment}; not to wait for the proof: lockmaster \
+             approve {environment} --override upstream --reason TEXT"
         ),
         Code::PromotionIncomplete => format!(
             "if it shall stay out, merge {branch} back upstream and let that prove the rest; if it shall come: lockmaster \
@@ -163,8 +163,8 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
             "it goes on by itself; not to wait: lockmaster approve {environment} --override windows --reason TEXT"
         ),
         Code::Frozen => format!(
-            "it goes on by itself; to end a stated freeze: lockmaster unfreeze {environment} --reason TEXT; to pass it: lockmaster approve \
-             {environment} --override freezes --reason TEXT"
+            "it goes on by itself; to end a stated freeze: lockmaster unfreeze {environment} --reason TEXT; to pass it: \
+             lockmaster approve {environment} --override freezes --reason TEXT"
         ),
         _ => return None,
     })
