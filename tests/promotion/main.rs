@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         ("an_image_that_upstream_never_ran_is_to_be_named", layouts::images),
         ("a_candidate_that_waited_long_enough_is_given_up", time::give_up),
         ("what_left_upstream_long_ago_proves_nothing", time::max_age),
+        ("an_approval_ends_and_is_used_up", time::approvals_end),
         ("with_clocks_in_doubt_windows_are_shut_and_freezes_last", time::clocks),
     ];
     control_plane::at_once(6);

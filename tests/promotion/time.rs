@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::deploylog::{EntryCommit, Evidence, Inputs, Logged, Past, Phase};
-use lockmaster::gate::{Candidate, Case, Facts, From, Gate, Layout, Rules, Verdict, stops};
+use lockmaster::gate::{Approvals, Candidate, Case, Facts, From, Gate, Layout, Rules, Verdict, stops};
 use lockmaster::name::{CommitId, Digest, RefName, RepoPath};
+use lockmaster::revision::statement::{self, RawTag};
 use lockmaster::revision::{self, Carriers, Fetched, FirstSeen, Ground, RawCommit, Relation, Trust, Verified};
 use lockmaster::signature::Signers;
 
@@ -44,6 +45,9 @@ impl Trial {
         let id = scene.commit("nobody", "shop 1.0");
         let bytes = format!("{}\n", scene.stage.git(&["cat-file", "commit", &id])).into_bytes();
         let first_seen: Timestamp = good("2026-03-11T12:00:00Z");
+        scene.state("lena", "approve/shop/prod/lena", &id, &["good"]);
+        let tag = scene.stage.git(&["rev-parse", "refs/tags/approve/shop/prod/lena"]);
+        let tagged = format!("{}\n", scene.stage.git(&["cat-file", "tag", &tag])).into_bytes();
         let signers = std::fs::read_to_string(scene.stage.folder().join("allowed_signers"));
         let signers = signers.expect("because the scene wrote it");
         let verified = verified(RawCommit { id: good(&id), bytes }, &signers, first_seen);
@@ -71,7 +75,12 @@ impl Trial {
         };
         let release = logged(good(&id), inputs.clone(), first_seen - DAY);
         let evidence = Evidence { environment: good("staging"), releases: vec![release], commits: [].into() };
-        let facts = Facts { evidence: Some(evidence), ..Facts::default() };
+        let raw = RawTag { name: good("refs/tags/approve/shop/prod/lena"), id: good(&tag), bytes: tagged };
+        let signers = Signers::parse(&signers).expect("because it is well formed");
+        let approval = statement::read(&raw, &signers, first_seen).expect("because lena signed it");
+        let seen = FirstSeen::from([(approval.payload_hash(), first_seen)]);
+        let facts =
+            Facts { evidence: Some(evidence), first_seen: seen, statements: vec![approval], ..Facts::default() };
         Trial { rules, past: Past::default(), facts, verified, inputs, first_seen }
     }
 
@@ -184,6 +193,22 @@ pub(crate) fn max_age(plane: &'static ControlPlane) {
     // Failed since: no evidence any more, whatever came before.
     trial.release().outcome = Some((Phase::Failed, end));
     assert_eq!(trial.told(end), (true, vec![("upstream-failed", "staging/14 failed".to_owned())]));
+}
+
+pub(crate) fn approvals_end(plane: &'static ControlPlane) {
+    let mut trial = Trial::new(plane, "approvalsend");
+    let week = Duration::from_secs(7 * 86_400);
+    trial.rules.approvals = Some(Approvals { count: 1, role: None, who: None, exclude_author: false, expires: week });
+    let end = trial.first_seen + 7 * DAY;
+    assert_eq!(trial.told(end - SignedDuration::from_secs(1)), (false, Vec::new()));
+    let missing = |why: &str| {
+        let text = format!("needs 1 of the writers of prod, has 0; not counted: approve/shop/prod/lena: {why}");
+        (false, vec![("approvals-missing", text)])
+    };
+    assert_eq!(trial.told(end), missing("it has expired"));
+    // An entry of this environment rests on it: it is used up.
+    trial.past.used = trial.facts.first_seen.keys().copied().collect();
+    assert_eq!(trial.told(trial.first_seen), missing("it was used by an earlier release"));
 }
 
 pub(crate) fn clocks(plane: &'static ControlPlane) {
