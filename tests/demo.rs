@@ -22,23 +22,27 @@ fn main() -> ExitCode {
 }
 
 /// The beginnings of the lines, each of which stands behind the one before it.
-const LINES: [&str; 18] = [
-    "keys     dana and omar have ",
-    "git      repository `shop`: env/dev, env/staging, env/prod; 4 commits, each signed",
+const LINES: [&str; 22] = [
+    "keys     dana, lena and omar have ",
+    "git      repository `shop`: env/dev, env/staging, env/prod; 2 commits, each signed",
     "cluster  embedded Kubernetes API ",
     "agent    ready, follows 3 branches",
-    "dev      ID \"shop 1.0\" by dana: signature verified, 8 objects created, healthy in ",
-    "staging  ID \"staging: shop 1.0\" by omar: signature verified, 8 objects created, healthy in ",
-    "prod     ID \"prod: shop 1.0, three carts\" by omar: signature verified, 8 objects created, healthy in ",
-    "edit     spec.replicas of Deployment/cart in prod set from 3 to 9 by hand (manager kubectl-edit)",
+    "rules    dev -> staging -> prod; prod asks lena or omar for 1 approval, never an author's",
+    "dev      ID \"shop 1.0\" by dana: verified, 8 created, healthy in ",
+    "staging  dana merges dev: the inputs and images of dev/1, 8 created, healthy in ",
+    "prod     omar merges staging, ID: waits for approvals, 0 of 1, omar is the author",
+    "omar     signs tag approve/shop/prod/omar: still 0 of 1, an author does not count",
+    "prod     lena signs tag approve/shop/prod/lena: admitted",
+    "prod     ID: the same inputs and images, 8 created, healthy in ",
+    "edit     Deployment/cart in prod: replicas set from 3 to 9 by hand (manager kubectl-edit)",
     "prod     drift healed to 3, ",
     "mallory  pushes ID \"free shipping\" to env/dev, unsigned",
     "dev      refused[unsigned-commit]: ID; ID stays, 0 writes to the cluster (dev/3)",
     "dana     puts env/dev back to ID: no rewind, ID was never accepted",
-    "dev      ID \"shop 1.1\" by dana: signature verified, 2 of 8 objects updated, healthy in ",
-    "dev      ID \"Revert \"shop 1.1\"\" by dana: signature verified, 2 of 8 objects updated, healthy in ",
+    "dev      ID \"shop 1.1\" by dana: verified, 2 updated, healthy in ",
+    "dev      ID \"Revert \"shop 1.1\"\" by dana: verified, 2 updated, healthy in ",
     "mallory  force-pushes env/prod to its first commit, ID",
-    "prod     refused[ref-rewound]: ID is an ancestor of the accepted head ID, 0 writes (prod/",
+    "prod     refused[ref-rewound]: ID is an ancestor of ID, which stays, 0 writes (prod/",
     "omar     puts env/prod back to ID",
     "done in ",
 ];
@@ -143,6 +147,9 @@ fn the_whole_story_happens_in_order_and_leaves_nothing_behind() {
         let row = ran.stdout.lines().find(|line| line.starts_with(row)).unwrap_or_default();
         assert!(row.contains("  healthy  8/8 ") && row.contains("  current  "), "{}", ran.stdout);
     }
+    let mut story = ran.stdout.lines().take_while(|line| !line.starts_with("$ "));
+    let long = story.find(|line| !line.is_ascii() || line.len() > 100);
+    assert_eq!(long, None, "a line of the story has 100 columns of ASCII at most");
     machine.left_nothing();
 }
 
@@ -160,8 +167,9 @@ fn what_is_kept_is_a_repository_that_git_and_lint_accept() {
         .collect();
     names.sort();
     let keys = ["dana_key", "dana_key.pub"];
+    let lena = ["lena_key", "lena_key.pub"];
     let others = ["lockmaster.yaml", "mallory_key", "mallory_key.pub", "omar_key", "omar_key.pub", "shop.git"];
-    assert_eq!(names, [&["allowed_signers"][..], &keys, &others].concat());
+    assert_eq!(names, [&["allowed_signers"][..], &keys, &lena, &others].concat());
 
     let pipeline = kept.join("lockmaster.yaml").display().to_string();
     let lint = machine.run(&["lint", "-f", &pipeline]);
@@ -173,10 +181,38 @@ fn what_is_kept_is_a_repository_that_git_and_lint_accept() {
         assert_eq!(git(&kept, &["rev-list", "--count", branch]), count, "{branch}");
     }
     git(&kept, &["fsck", "--strict", "--no-dangling"]);
+    for (merge, from) in [("env/staging", "env/dev~2"), ("env/prod", "env/staging")] {
+        let second = git(&kept, &["rev-parse", &format!("{merge}^2")]);
+        assert_eq!(second, git(&kept, &["rev-parse", from]), "{merge} merges {from}");
+    }
+    for who in ["lena", "omar"] {
+        let tag = format!("approve/shop/prod/{who}");
+        git(&kept, &["verify-tag", &tag]);
+        assert_eq!(git(&kept, &["rev-parse", &format!("{tag}^{{}}")]), git(&kept, &["rev-parse", "env/prod"]));
+    }
+    prod_opens_only_with_lenas_tag(&machine, &kept, &pipeline);
 
     let again = machine.run(&["demo", "--keep", kept.to_str().expect("because it is UTF-8")]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("is not empty, and the demo overwrites nothing"), "{}", again.stderr);
+}
+
+/// Another agent with another cluster comes to the same end, and without lena's tag it does not.
+#[track_caller]
+fn prod_opens_only_with_lenas_tag(machine: &Machine, kept: &Path, pipeline: &str) {
+    let prod = |code: i32| {
+        let ran =
+            machine.run(&["run", "--embedded", "--once", "-f", pipeline, "-o", "json", "--listen", "127.0.0.1:0"]);
+        assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
+        let document: Value = serde_json::from_str(&ran.stdout).expect("because it is a document");
+        let all = document["environments"].as_array().into_iter().flatten();
+        all.filter(|one| one["name"] == "prod").map(|one| (one["state"].clone(), one["reasons"].clone())).next()
+    };
+    let (state, _) = prod(0).expect("because there is a prod");
+    assert_eq!(state, "current");
+    git(kept, &["update-ref", "-d", "refs/tags/approve/shop/prod/lena"]);
+    let (state, reasons) = prod(0).expect("because there is a prod");
+    assert_eq!((state, &reasons[0]["code"]), ("waiting".into(), &"approvals-missing".into()), "{reasons}");
 }
 
 /// `git` in the kept repository, with the signers of the demo.
@@ -241,8 +277,67 @@ fn what_is_served_is_there_until_an_interrupt_and_gone_after_it() {
     }
     let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("because it is named");
     std::net::TcpStream::connect(address).expect("because it is served");
+    promoted(&machine);
     interrupt(&child);
     assert_eq!(child.wait().expect("because it was started").code(), Some(0));
     assert!(std::net::TcpStream::connect(address).is_err(), "it is gone");
     machine.left_nothing();
+}
+
+/// The entries say by themselves what the story told: read from the served cluster, without the program.
+#[track_caller]
+fn promoted(machine: &Machine) {
+    let mut folders = std::fs::read_dir(machine.at("tmp")).expect("because it is ours");
+    let folder = folders.next().expect("because the demo goes on").expect("because it is ours").path();
+    let entries = entries(&folder.join("kubeconfig"));
+    let opened = |environment: &str| {
+        let is = |entry: &&Value| entry["environment"] == environment && entry["phase"] == "opened";
+        entries.iter().find(is).unwrap_or_else(|| panic!("{environment} was opened: {entries:#?}"))
+    };
+    let (dev, staging, prod) = (opened("dev"), opened("staging"), opened("prod"));
+    for (entry, from) in [(staging, dev), (prod, staging)] {
+        assert_eq!(entry["action"], "promote");
+        assert_eq!(entry["upstream"]["environment"], from["environment"], "{entry}");
+        assert_eq!(entry["upstream"]["sequence"], from["sequence"], "{entry}");
+        assert_eq!(entry["images"], from["images"], "the image stays the same");
+    }
+    let images = dev["images"].as_array().map(Vec::as_slice).unwrap_or_default();
+    assert!(images.contains(&"registry.example/shop/cart:1.0".into()), "{dev}");
+    let waits = entries.iter().find(|entry| entry["environment"] == "prod" && entry["action"] == "wait");
+    let waits = waits.expect("because prod waited");
+    assert_eq!(waits["reasons"][0]["code"], "approvals-missing");
+    assert_eq!(waits["commit"]["id"], prod["commit"]["id"]);
+    assert!(waits["sequence"].as_u64() < prod["sequence"].as_u64(), "prod opens after it waited");
+    let gates = prod["gates"].as_array().into_iter().flatten();
+    let approvals = gates.filter(|gate| gate["name"] == "approvals").find_map(|gate| gate["value"].as_str());
+    assert_eq!(approvals, Some("1 of 1 release-managers: lena@example.com"));
+}
+
+/// Every entry of every log of the cluster, in the order of their sequences.
+fn entries(kubeconfig: &Path) -> Vec<Value> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("because there is room");
+    let listed: Value = runtime.block_on(async {
+        let access = lockmaster::edge::cluster::Access { kubeconfig: Some(kubeconfig.to_owned()), context: None };
+        let cluster = lockmaster::edge::cluster::Cluster::connect(&access).await.expect("because it is served");
+        let path = "/api/v1/namespaces/lockmaster/configmaps?labelSelector=lockmaster.dev%2Fkind%3Dentry";
+        let request = http::Request::get(path).body(Vec::new()).expect("because it is a path");
+        cluster.client().request(request).await.expect("because it is served")
+    });
+    let entry = |object: &Value| {
+        let content = object["binaryData"]["content"].as_str().expect("because an entry has content");
+        let content = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, content);
+        let content = zstd::decode_all(content.expect("because it is base64").as_slice());
+        let content = content.expect("because it is packed");
+        let line = content.split(|byte| *byte == b'\n').find_map(|line| {
+            let at = line.windows(10).position(|window| window == b"{\"action\":")?;
+            serde_json::Deserializer::from_slice(&line[at..]).into_iter::<Value>().next()?.ok()
+        });
+        let mut entry = line.unwrap_or_else(|| panic!("{} has an entry", object["metadata"]["name"]));
+        let name = object["metadata"]["name"].as_str().and_then(|name| name.split('.').nth(1));
+        entry["environment"] = name.into();
+        entry
+    };
+    let mut entries: Vec<Value> = listed["items"].as_array().into_iter().flatten().map(entry).collect();
+    entries.sort_by_key(|entry| entry["sequence"].as_u64());
+    entries
 }

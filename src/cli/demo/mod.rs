@@ -3,6 +3,7 @@
 mod ground;
 mod narrator;
 mod observer;
+mod promotion;
 mod shop;
 mod story;
 
@@ -114,7 +115,7 @@ async fn tell(
     let shop = Shop::create(&folder)?;
     let story = Story { narrator, shop: &shop, subject };
     let prepared = interrupted.run_until_cancelled(story.prepare(&ground)).await;
-    let commits = prepared.unwrap_or(Err(Stopped::Told))?;
+    let mut commits = prepared.unwrap_or(Err(Stopped::Told))?;
     let stop = CancellationToken::new();
     let (listens, listening) = oneshot::channel();
     let flags = (ground.global(global, &folder, ground.state()), Ground::run());
@@ -128,6 +129,7 @@ async fn tell(
         let look = ground.global(global, &folder, ground.scratch().join("look"));
         let observer = observe(&look, addresses, &ground.state()).await?;
         story.deploy(&ground, &observer, &commits).await?;
+        story.promote(&observer, &mut commits).await?;
         story.edit(&ground, &observer).await?;
         story.unsigned(&observer, &commits).await?;
         story.change_and_revert(&observer, &commits).await?;

@@ -49,9 +49,15 @@ pub(super) struct Release {
 }
 
 impl Release {
-    /// How long it took from opened to healthy.
-    pub(super) fn took_ms(&self) -> i128 {
-        self.proven.time.duration_since(self.opened.time).as_millis()
+    /// How it went, for people.
+    pub(super) fn told(&self, environment: &str) -> String {
+        let counts = self.opened.body.counts.unwrap_or_default();
+        let done = match (counts.create, counts.update) {
+            (0, updated) => format!("{updated} updated"),
+            (created, _) => format!("{created} created"),
+        };
+        let took = self.proven.time.duration_since(self.opened.time).as_millis();
+        format!("{done}, healthy in {took} ms ({environment}/{})", self.proven.sequence)
     }
 }
 
@@ -115,15 +121,19 @@ impl Observer {
         .await
     }
 
+    /// Waits until a commit was opened: its entry.
+    pub(super) async fn opened(&self, environment: &str, commit: &CommitId) -> Result<Entry, Stopped> {
+        let is_of = |entry: &Entry| entry.body.commit.as_ref().is_some_and(|of| of.id == *commit);
+        self.entry(environment, &format!("{} opened", commit.short()), |entry| {
+            is_of(entry) && entry.body.phase == Some(Phase::Opened)
+        })
+        .await
+    }
+
     /// Waits until a commit was opened, and the release is proven.
     pub(super) async fn release(&self, environment: &str, commit: &CommitId) -> Result<Release, Stopped> {
-        let is_of = |entry: &Entry| entry.body.commit.as_ref().is_some_and(|of| of.id == *commit);
         let short = commit.short();
-        let opened = self
-            .entry(environment, &format!("{short} opened"), |entry| {
-                is_of(entry) && entry.body.phase == Some(Phase::Opened)
-            })
-            .await?;
+        let opened = self.opened(environment, commit).await?;
         let ended = self
             .entry(environment, &format!("{short} proven"), |entry| {
                 entry.body.of == Some(opened.sequence)
@@ -135,6 +145,24 @@ impl Observer {
             return Err(missed(format!("{short} healthy in {environment}"), why));
         }
         Ok(Release { opened, proven: ended })
+    }
+
+    /// Checks that nothing was ever deployed there.
+    pub(super) async fn nothing_stands(&self, environment: &str) -> Result<(), Stopped> {
+        let environment = self.environment(environment)?;
+        let log = self.log(&environment).await.map_err(Stopped::of)?;
+        match log.standing {
+            None => Ok(()),
+            Some(found) => Err(missed(format!("nothing in {}", environment.name), format!("{found:?}"))),
+        }
+    }
+
+    /// The sequence of the entry that opened what stands.
+    pub(super) async fn standing(&self, environment: &str) -> Result<u64, Stopped> {
+        let environment = self.environment(environment)?;
+        let log = self.log(&environment).await.map_err(Stopped::of)?;
+        let standing = log.standing.ok_or_else(|| missed(format!("a release in {}", environment.name), "none"))?;
+        Ok(standing.sequence)
     }
 
     /// The live objects of the standing release.
@@ -167,13 +195,31 @@ impl Observer {
     pub(super) async fn state(&self, environment: &str, expected: &str) -> Result<(), Stopped> {
         let what = format!("{environment} {expected}, as the agent's API says");
         self.until(&what, async || {
-            let body = self.get(self.addresses.api, "/api/v1/pipelines/shop").await?;
-            let document: Value = serde_json::from_str(&body).unwrap_or_default();
-            let all = document["environments"].as_array().into_iter().flatten();
-            let state = all.filter(|one| one["name"] == environment).find_map(|one| one["state"].as_str());
+            let told = self.told(environment).await?;
+            let state = told["state"].as_str();
             Ok(if state == Some(expected) { Ok(()) } else { Err(state.unwrap_or("no answer").to_owned()) })
         })
         .await
+    }
+
+    /// Waits until the agent's API tells a reason with these words.
+    pub(super) async fn reason(&self, environment: &str, expected: &str) -> Result<(), Stopped> {
+        self.until(expected, async || {
+            let told = self.told(environment).await?;
+            let reasons = told["reasons"].as_array().into_iter().flatten();
+            let messages: Vec<&str> = reasons.filter_map(|reason| reason["message"].as_str()).collect();
+            let found = messages.iter().any(|message| message.contains(expected));
+            Ok(if found { Ok(()) } else { Err(messages.join("; ")) })
+        })
+        .await
+    }
+
+    /// What the agent's API tells of an environment.
+    async fn told(&self, environment: &str) -> Result<Value, Reason> {
+        let body = self.get(self.addresses.api, "/api/v1/pipelines/shop").await?;
+        let document: Value = serde_json::from_str(&body).unwrap_or_default();
+        let mut all = document["environments"].as_array().into_iter().flatten();
+        Ok(all.find(|one| one["name"] == environment).cloned().unwrap_or_default())
     }
 
     /// Waits until the agent says that it is ready.

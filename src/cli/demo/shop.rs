@@ -6,24 +6,29 @@ use std::path::{Path, PathBuf};
 use super::Stopped;
 use super::narrator::missed;
 use crate::edge::clock;
-use crate::edge::git::{Change, Forge, GitError, Mirror, Remote, Sign};
+use crate::edge::git::{Annotation, Change, Forge, GitError, Mirror, Remote, Sign};
 use crate::name::{CommitId, EnvironmentName, RefName, RepoPath};
 use crate::revision::{self, Carriers, FirstSeen, Trust};
 use crate::signature::{AgentKey, GIT_NAMESPACE, Signers};
 
-/// The files of an environment, in which words in capitals stand for what differs.
-const MANIFESTS: [(&str, &str); 4] = [
-    ("namespace.yaml", include_str!("../../../fixtures/demo/namespace.yaml")),
-    ("settings.yaml", include_str!("../../../fixtures/demo/settings.yaml")),
-    ("cart.yaml", include_str!("../../../fixtures/demo/cart.yaml")),
-    ("store.yaml", include_str!("../../../fixtures/demo/store.yaml")),
+/// The files that all environments run, in which words in capitals stand for what differs from release to release.
+const SHARED: [(&str, &str); 3] = [
+    ("shop/settings.yaml", include_str!("../../../fixtures/demo/settings.yaml")),
+    ("shop/cart.yaml", include_str!("../../../fixtures/demo/cart.yaml")),
+    ("shop/store.yaml", include_str!("../../../fixtures/demo/store.yaml")),
 ];
+
+/// The file of one environment alone.
+const OWN: &str = include_str!("../../../fixtures/demo/own.yaml");
 
 /// How many objects they are.
 pub(super) const OBJECTS: u64 = 8;
 
 /// The pipeline.
 pub(super) const PIPELINE: &str = include_str!("../../../fixtures/demo/lockmaster.yaml");
+
+/// Its name.
+const PIPELINE_NAME: &str = "shop";
 
 /// Somebody who commits.
 pub(super) struct Person {
@@ -50,6 +55,7 @@ pub(super) struct Shop {
     forge: Forge,
     folder: PathBuf,
     pub(super) dana: Person,
+    pub(super) lena: Person,
     pub(super) omar: Person,
     pub(super) mallory: Person,
 }
@@ -59,33 +65,45 @@ impl Shop {
     pub(super) fn create(folder: &Path) -> Result<Shop, Stopped> {
         let forge =
             Forge::create(&folder.join("shop.git"), &branch("dev")).map_err(|error| Stopped::of(error.reason()))?;
-        let [dana, omar, mallory] = [Person::new("dana")?, Person::new("omar")?, Person::new("mallory")?];
+        let [dana, lena] = [Person::new("dana")?, Person::new("lena")?];
+        let [omar, mallory] = [Person::new("omar")?, Person::new("mallory")?];
         let mut signers = String::new();
-        for person in [&dana, &omar, &mallory] {
+        for person in [&dana, &lena, &omar, &mallory] {
             write(folder, &format!("{}_key", person.name), &person.key.to_openssh(), true)?;
             write(folder, &format!("{}_key.pub", person.name), &format!("{}\n", person.key.public_key()), false)?;
         }
-        for person in [&dana, &omar] {
+        for person in [&dana, &lena, &omar] {
             signers += &format!("{} namespaces=\"{GIT_NAMESPACE}\" {}\n", person.email, person.key.public_key());
         }
         write(folder, "allowed_signers", &signers, false)?;
         write(folder, "lockmaster.yaml", PIPELINE, false)?;
-        Ok(Shop { forge, folder: folder.to_owned(), dana, omar, mallory })
+        Ok(Shop { forge, folder: folder.to_owned(), dana, lena, omar, mallory })
     }
 
     /// Commits, signed by the one who commits, or by nobody.
     pub(super) fn commit(
         &self,
         who: &Person,
-        parent: Option<&CommitId>,
+        parents: &[&CommitId],
         files: &Files,
         message: &str,
         signed: bool,
     ) -> Result<CommitId, Stopped> {
-        let change = Change { parent, files, name: who.name, email: &who.email, message };
+        let change = Change { parents, files, name: who.name, email: &who.email, message };
         let sign = |payload: &[u8]| who.key.sign(GIT_NAMESPACE, payload);
         let sign = signed.then_some(&sign as Sign<'_>);
         self.forge.commit(&change, sign).map_err(|error| Stopped::of(error.reason()))
+    }
+
+    /// Signs that a person wants a commit in an environment: what `lockmaster approve` and `git tag -s` do. Its name.
+    pub(super) fn approve(&self, who: &Person, environment: &str, commit: &CommitId) -> Result<String, Stopped> {
+        let name = format!("approve/{PIPELINE_NAME}/{environment}/{}", who.name);
+        let reference: RefName = format!("refs/tags/{name}").parse().expect("because the names are plain");
+        let message = format!("{} may go into {environment}\n", commit.short());
+        let tag = Annotation { name: &reference, commit, tagger: who.name, email: &who.email, message: &message };
+        let made = self.forge.tag(&tag, &|payload: &[u8]| who.key.sign(GIT_NAMESPACE, payload));
+        made.map_err(|error| Stopped::of(error.reason()))?;
+        Ok(name)
     }
 
     /// Moves a branch, and sees that it moved.
@@ -134,14 +152,20 @@ impl Shop {
     }
 }
 
-/// The files of an environment.
-pub(super) fn manifests(environment: &str, replicas: u32, release: &str) -> Files {
-    let file = |(file, text): (&str, &str)| {
-        let text = text.replace("ENVIRONMENT", environment).replace("RELEASE", release);
-        let path = format!("{environment}/{file}").parse().expect("because the names are plain");
-        (path, text.replace("REPLICAS", &replicas.to_string()))
-    };
-    MANIFESTS.into_iter().map(file).collect()
+/// What all environments run, of one release.
+pub(super) fn shared(release: &str) -> Files {
+    let file = |(path, text): (&str, &str)| (path_of(path), text.replace("RELEASE", release));
+    SHARED.into_iter().map(file).collect()
+}
+
+/// What one environment alone runs.
+pub(super) fn own(environment: &str) -> Files {
+    Files::from([(path_of(&format!("{environment}/own.yaml")), OWN.replace("ENVIRONMENT", environment))])
+}
+
+/// A path of the repository.
+pub(super) fn path_of(path: &str) -> RepoPath {
+    path.parse().expect("because the names are plain")
 }
 
 /// The branch of an environment.

@@ -6,15 +6,16 @@ use std::cell::Cell;
 use super::Stopped;
 use super::ground::Ground;
 use super::narrator::{Narrator, missed};
-use super::observer::{Observer, Written};
-use super::shop::{Files, OBJECTS, Person, Shop, manifests};
+use super::observer::{Observer, Release, Written};
+use super::promotion::image;
+use super::shop::{Files, OBJECTS, Person, Shop, own, path_of, shared};
 use crate::cli::diagnostic::Verdict;
 use crate::cli::status;
 use crate::deploylog::Action;
 use crate::edge::clock;
 use crate::name::{Code, CommitId, Principal, Reason};
 
-/// How many copies of the cart prod has.
+/// How many copies of the cart there are.
 const REPLICAS: u32 = 3;
 
 /// How many somebody wants by hand.
@@ -28,22 +29,22 @@ pub(super) struct Story<'s> {
     pub(super) subject: &'s Cell<&'static str>,
 }
 
-/// The commits of the beginning.
+/// The commits that branches come to, and the files of 1.0.
 pub(super) struct Commits {
-    first: CommitId,
-    dev: CommitId,
-    staging: CommitId,
-    prod: CommitId,
-    files: Files,
+    pub(super) first: CommitId,
+    pub(super) dev: CommitId,
+    pub(super) staging: CommitId,
+    pub(super) prod: CommitId,
+    pub(super) files: Files,
 }
 
 impl Story<'_> {
-    async fn begin(&self, subject: &'static str) {
+    pub(super) async fn begin(&self, subject: &'static str) {
         self.subject.set(subject);
         self.narrator.step().await;
     }
 
-    fn say(&self, subject: &'static str, text: &str) -> Result<(), Stopped> {
+    pub(super) fn say(&self, subject: &'static str, text: &str) -> Result<(), Stopped> {
         self.subject.set(subject);
         Ok(self.narrator.say(subject, text)?)
     }
@@ -52,106 +53,82 @@ impl Story<'_> {
     pub(super) async fn prepare(&self, ground: &Ground) -> Result<Commits, Stopped> {
         self.begin("keys").await;
         let signers = self.shop.signers()?;
-        for (person, known) in [(&self.shop.dana, true), (&self.shop.omar, true), (&self.shop.mallory, false)] {
+        let Shop { dana, lena, omar, mallory, .. } = self.shop;
+        for (person, known) in [(dana, true), (lena, true), (omar, true), (mallory, false)] {
             let principal: Principal = person.email.parse().expect("because it is one word");
             if signers.knows(&principal) != known {
                 return Err(missed(format!("{principal} a signer: {known}"), !known));
             }
         }
-        self.say(
-            "keys",
-            "dana and omar have ed25519 keys, listed in `allowed_signers`; mallory's key is in no signers file",
-        )?;
+        self.say("keys", "dana, lena and omar have ed25519 keys in `allowed_signers`; mallory's is not there")?;
         self.begin("git").await;
         let commits = self.commits()?;
-        let count = self.shop.judged("prod", &ground.scratch())?;
-        for environment in ["dev", "staging"] {
+        let count = self.shop.judged("dev", &ground.scratch())?;
+        for environment in ["staging", "prod"] {
             self.shop.judged(environment, &ground.scratch())?;
         }
         self.say("git", &format!("repository `shop`: env/dev, env/staging, env/prod; {count} commits, each signed"))?;
         Ok(commits)
     }
 
+    /// All branches begin with what is each environment's own; dev then has the shop.
     fn commits(&self) -> Result<Commits, Stopped> {
-        let Shop { dana, omar, .. } = self.shop;
-        let readme = "README.md".parse().expect("because it is a path");
-        let mut files = Files::from([(readme, "# The manifests of a shop\n".to_owned())]);
-        let first = self.shop.commit(dana, None, &files, "shop: begin\n", true)?;
-        let mut next = |who: &Person, parent: &CommitId, environment: &str, replicas: u32, message: &str| {
-            files.extend(manifests(environment, replicas, "1.0"));
-            self.shop.commit(who, Some(parent), &files, message, true)
-        };
-        let dev = next(dana, &first, "dev", 1, "shop 1.0\n")?;
-        let staging = next(omar, &dev, "staging", 1, "staging: shop 1.0\n")?;
-        let prod = next(omar, &staging, "prod", REPLICAS, "prod: shop 1.0, three carts\n")?;
-        for (environment, commit) in [("dev", &dev), ("staging", &staging), ("prod", &prod)] {
+        let dana = &self.shop.dana;
+        let mut files = Files::from([(path_of("README.md"), "# The manifests of a shop\n".to_owned())]);
+        for environment in ["dev", "staging", "prod"] {
+            files.extend(own(environment));
+        }
+        let first = self.shop.commit(dana, &[], &files, "shop: begin\n", true)?;
+        files.extend(shared("1.0"));
+        let dev = self.shop.commit(dana, &[&first], &files, "shop 1.0\n", true)?;
+        for (environment, commit) in [("dev", &dev), ("staging", &first), ("prod", &first)] {
             self.shop.push(environment, commit)?;
         }
-        files.retain(|path, _| !path.as_str().starts_with("staging/") && !path.as_str().starts_with("prod/"));
-        Ok(Commits { first, dev, staging, prod, files })
+        Ok(Commits { staging: first.clone(), prod: first.clone(), first, dev, files })
     }
 
     /// The cluster answers, the agent is ready, and everything gets deployed.
     pub(super) async fn deploy(&self, ground: &Ground, observer: &Observer, commits: &Commits) -> Result<(), Stopped> {
         let version = ground.version().await?;
+        let version = version.split('-').next().unwrap_or_default();
         self.say("cluster", &format!("embedded Kubernetes API {version} on {}; pods are simulated", ground.url()))?;
         self.begin("agent").await;
         observer.ready().await?;
         let count = observer.site.environments().len();
         self.say(
             "agent",
-            &format!("ready, follows {count} branches; images are compared, not fetched: the demo has no registry"),
+            &format!("ready, follows {count} branches; images are compared, not fetched: no registry here"),
         )?;
-        for (environment, commit, by) in [
-            ("dev", &commits.dev, &self.shop.dana),
-            ("staging", &commits.staging, &self.shop.omar),
-            ("prod", &commits.prod, &self.shop.omar),
-        ] {
-            self.begin(environment).await;
-            let text = self.released(observer, environment, commit, by, [OBJECTS, 0]).await?;
-            self.say(environment, &text)?;
-        }
-        Ok(())
+        self.rules(observer)?;
+        self.begin("dev").await;
+        let dana = &self.shop.dana;
+        let release = released(observer, "dev", &commits.dev, dana, [OBJECTS, 0]).await?;
+        self.say_released("dev", &release, dana)
     }
 
-    /// Waits for a release, and checks who signed it, how much it made and changed, and that the objects are there.
-    async fn released(
-        &self,
-        observer: &Observer,
-        environment: &str,
-        commit: &CommitId,
-        by: &Person,
-        [created, updated]: [u64; 2],
-    ) -> Result<String, Stopped> {
-        let release = observer.release(environment, commit).await?;
-        let body = &release.opened.body;
-        let counts = body.counts.unwrap_or_default();
-        if [counts.create, counts.update, counts.prune] != [created, updated, 0] {
-            return Err(missed(format!("{created} to create, {updated} to update"), format!("{counts:?}")));
+    /// Who must approve what goes into prod, as the pipeline says it.
+    fn rules(&self, observer: &Observer) -> Result<(), Stopped> {
+        let setup = &observer.site.setup.pipeline;
+        let prod = observer.environment("prod")?;
+        let ways: Vec<&str> = setup.upstreams_of(&prod).iter().map(|environment| environment.name.as_str()).collect();
+        if ways != ["staging", "dev"] {
+            return Err(missed("prod from staging from dev", format!("{ways:?}")));
         }
-        let entry_commit = body.commit.as_ref().ok_or_else(|| missed("a commit in the entry", "none"))?;
-        let signer = entry_commit.signer.as_ref().map_or(String::new(), |signer| signer.principal.to_string());
-        if signer != by.email {
-            return Err(missed(format!("signed by {}", by.email), signer));
+        let approvals = setup.rules(&prod).approvals.ok_or_else(|| missed("approvals in prod", "none"))?;
+        let who: Vec<String> = approvals.who.iter().flatten().map(ToString::to_string).collect();
+        if (approvals.count, approvals.exclude_author) != (1, true)
+            || who != [self.shop.lena.email.as_str(), &self.shop.omar.email]
+        {
+            return Err(missed("1 approval by lena or omar, authors excluded", format!("{approvals:?}")));
         }
-        let there = observer.objects(environment).await?.len() as u64;
-        if there != OBJECTS {
-            return Err(missed(format!("{OBJECTS} objects"), there));
-        }
-        observer.state(environment, "current").await?;
-        let done = if created > 0 {
-            format!("{created} objects created")
-        } else {
-            format!("{updated} of {OBJECTS} objects updated")
-        };
-        Ok(format!(
-            "{} \"{}\" by {}: signature verified, {done}, healthy in {} ms ({environment}/{})",
-            commit.short(),
-            entry_commit.subject,
-            by.name,
-            release.took_ms(),
-            release.proven.sequence
-        ))
+        self.say("rules", "dev -> staging -> prod; prod asks lena or omar for 1 approval, never an author's")
+    }
+
+    /// Tells a release by the commit that brought it.
+    fn say_released(&self, environment: &'static str, release: &Release, by: &Person) -> Result<(), Stopped> {
+        let commit = release.opened.body.commit.as_ref().ok_or_else(|| missed("a commit in the entry", "none"))?;
+        let (short, told) = (commit.id.short(), release.told(environment));
+        self.say(environment, &format!("{short} \"{}\" by {}: verified, {told}", commit.subject, by.name))
     }
 
     /// Somebody changes prod by hand.
@@ -160,7 +137,7 @@ impl Story<'_> {
         let before = Heals::of(observer).await.map_err(Stopped::of)?;
         ground.scale("shop-prod", "cart", BY_HAND).await?;
         let text = format!(
-            "spec.replicas of Deployment/cart in prod set from {REPLICAS} to {BY_HAND} by hand (manager kubectl-edit)"
+            "Deployment/cart in prod: replicas set from {REPLICAS} to {BY_HAND} by hand (manager kubectl-edit)"
         );
         self.say("edit", &text)?;
         self.subject.set("prod");
@@ -191,8 +168,8 @@ impl Story<'_> {
         self.begin("mallory").await;
         let before = observer.written("dev").await?;
         let mut files = commits.files.clone();
-        change(&mut files, "dev/settings.yaml", "SHIPPING: \"4.90\"", "SHIPPING: \"0.00\"")?;
-        let bad = self.shop.commit(&self.shop.mallory, Some(&commits.dev), &files, "free shipping\n", false)?;
+        change(&mut files, "shop/settings.yaml", "SHIPPING: \"4.90\"", "SHIPPING: \"0.00\"")?;
+        let bad = self.shop.commit(&self.shop.mallory, &[&commits.dev], &files, "free shipping\n", false)?;
         self.shop.push("dev", &bad)?;
         self.say("mallory", &format!("pushes {} \"free shipping\" to env/dev, unsigned", bad.short()))?;
         self.subject.set("dev");
@@ -219,9 +196,11 @@ impl Story<'_> {
         before: &Written,
     ) -> Result<u64, Stopped> {
         let expected = format!("{} refused[{code}]", commit.short());
+        let stood = observer.standing(environment).await?;
         let entry = observer
             .entry(environment, &expected, |entry| {
-                entry.body.action == Action::Refuse && entry.body.commit.as_ref().is_some_and(|of| of.id == *commit)
+                let of = entry.body.commit.as_ref().map(|of| &of.id);
+                entry.sequence > stood && entry.body.action == Action::Refuse && of == Some(commit)
             })
             .await?;
         let codes: Vec<Code> = entry.body.reasons.iter().map(|reason| reason.code).collect();
@@ -243,24 +222,21 @@ impl Story<'_> {
         self.begin("dev").await;
         let dana = &self.shop.dana;
         let mut files = commits.files.clone();
-        files.extend(manifests("dev", 1, "1.1"));
-        let new = self.shop.commit(dana, Some(&commits.dev), &files, "shop 1.1\n", true)?;
+        files.extend(shared("1.1"));
+        let new = self.shop.commit(dana, &[&commits.dev], &files, "shop 1.1\n", true)?;
         self.shop.push("dev", &new)?;
-        let text = self.released(observer, "dev", &new, dana, [0, 2]).await?;
-        self.say("dev", &text)?;
+        let release = released(observer, "dev", &new, dana, [0, 2]).await?;
+        self.say_released("dev", &release, dana)?;
         self.begin("dev").await;
         let message = format!("Revert \"shop 1.1\"\n\nThis reverts commit {new}.\n");
-        let revert = self.shop.commit(dana, Some(&new), &commits.files, &message, true)?;
+        let revert = self.shop.commit(dana, &[&new], &commits.files, &message, true)?;
         self.shop.push("dev", &revert)?;
-        let text = self.released(observer, "dev", &revert, dana, [0, 2]).await?;
-        let image = observer.objects("dev").await?.into_values().find_map(|object| {
-            let image = object.pointer("/spec/template/spec/containers/0/image").and_then(serde_json::Value::as_str);
-            image.filter(|_| object["kind"] == "Deployment").map(str::to_owned)
-        });
-        if !image.as_deref().is_some_and(|image| image.ends_with(":1.0")) {
-            return Err(missed("the image of shop 1.0", image.unwrap_or_default()));
+        let release = released(observer, "dev", &revert, dana, [0, 2]).await?;
+        let image = image(observer, "dev").await?;
+        if !image.ends_with(":1.0") {
+            return Err(missed("the image of shop 1.0", image));
         }
-        self.say("dev", &text)
+        self.say_released("dev", &release, dana)
     }
 
     /// Somebody moves prod back to where it began.
@@ -273,7 +249,7 @@ impl Story<'_> {
         self.subject.set("prod");
         let sequence = self.refused(observer, "prod", first, Code::RefRewound, &before).await?;
         let text = format!(
-            "refused[ref-rewound]: {} is an ancestor of the accepted head {}, 0 writes (prod/{sequence})",
+            "refused[ref-rewound]: {} is an ancestor of {}, which stays, 0 writes (prod/{sequence})",
             first.short(),
             head.short()
         );
@@ -293,6 +269,33 @@ impl Story<'_> {
         self.narrator.show(&answer)?;
         if answer.verdict == Verdict::Good { Ok(()) } else { Err(missed("all well", "a finding, above")) }
     }
+}
+
+/// Waits for a release, and checks who signed it, how much it made and changed, and that the objects are there.
+pub(super) async fn released(
+    observer: &Observer,
+    environment: &str,
+    commit: &CommitId,
+    by: &Person,
+    [created, updated]: [u64; 2],
+) -> Result<Release, Stopped> {
+    let release = observer.release(environment, commit).await?;
+    let body = &release.opened.body;
+    let counts = body.counts.unwrap_or_default();
+    if [counts.create, counts.update, counts.prune] != [created, updated, 0] {
+        return Err(missed(format!("{created} to create, {updated} to update"), format!("{counts:?}")));
+    }
+    let entry_commit = body.commit.as_ref().ok_or_else(|| missed("a commit in the entry", "none"))?;
+    let signer = entry_commit.signer.as_ref().map_or(String::new(), |signer| signer.principal.to_string());
+    if signer != by.email {
+        return Err(missed(format!("signed by {}", by.email), signer));
+    }
+    let there = observer.objects(environment).await?.len() as u64;
+    if there != OBJECTS {
+        return Err(missed(format!("{OBJECTS} objects"), there));
+    }
+    observer.state(environment, "current").await?;
+    Ok(release)
 }
 
 /// What the agent's metrics say about healing prod.

@@ -17,13 +17,13 @@ pub struct Forge {
     folder: PathBuf,
 }
 
-/// Makes the armored signature of the bytes of a commit.
+/// Makes the armored signature of the bytes of a commit or a tag.
 pub type Sign<'s> = &'s dyn Fn(&[u8]) -> String;
 
 /// A commit to be made.
 pub struct Change<'c> {
-    /// The commit it follows; `None`: it is the first one.
-    pub parent: Option<&'c CommitId>,
+    /// The commits it follows: none before the first one, several in a merge.
+    pub parents: &'c [&'c CommitId],
     /// Every file of its tree.
     pub files: &'c BTreeMap<RepoPath, String>,
     /// Who says to have written it.
@@ -32,6 +32,20 @@ pub struct Change<'c> {
     pub email: &'c str,
     /// The message.
     pub message: &'c str,
+}
+
+/// An annotated tag to be made.
+pub struct Annotation<'a> {
+    /// The reference, `refs/tags/...`: the tag is signed under this name.
+    pub name: &'a RefName,
+    /// The commit it is on.
+    pub commit: &'a CommitId,
+    /// Who says to have made it.
+    pub tagger: &'a str,
+    /// That person's address.
+    pub email: &'a str,
+    /// The message, which ends with a line feed.
+    pub message: &'a str,
 }
 
 impl Forge {
@@ -59,11 +73,9 @@ impl Forge {
         let person = Signature::now(change.name, change.email)?;
         let files = change.files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
         let tree = self.tree(&files)?;
-        let parent = match change.parent {
-            Some(parent) => Some(self.repository.find_commit(Oid::from_str(parent.as_str())?)?),
-            None => None,
-        };
-        let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+        let find = |parent: &&CommitId| self.repository.find_commit(Oid::from_str(parent.as_str())?);
+        let parents = change.parents.iter().map(find).collect::<Result<Vec<_>, git2::Error>>()?;
+        let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
         let content = self.repository.commit_create_buffer(&person, &person, change.message, &tree, &parents)?;
         match sign {
             Some(sign) => {
@@ -73,6 +85,26 @@ impl Forge {
             }
             None => self.repository.odb()?.write(git2::ObjectType::Commit, &content),
         }
+    }
+
+    /// Makes a tag, has it signed, and moves its reference to it, wherever that was.
+    ///
+    /// Git puts the signature of a tag behind its message (git builtin/tag.c, `build_tag_object` and `do_sign`).
+    ///
+    /// # Errors
+    /// [`GitError::Folder`].
+    pub fn tag(&self, tag: &Annotation<'_>, sign: Sign<'_>) -> Result<(), GitError> {
+        self.try_tag(tag, sign).map_err(|error| GitError::folder(&self.folder, error.message()))
+    }
+
+    fn try_tag(&self, tag: &Annotation<'_>, sign: Sign<'_>) -> Result<(), git2::Error> {
+        let Annotation { commit, tagger, email, message, .. } = tag;
+        let (name, now) = (tag.name.short(), Signature::now(tagger, email)?.when().seconds());
+        let payload =
+            format!("object {commit}\ntype commit\ntag {name}\ntagger {tagger} <{email}> {now} +0000\n\n{message}");
+        let bytes = format!("{payload}{}\n", sign(payload.as_bytes()).trim_end());
+        let id = self.repository.odb()?.write(git2::ObjectType::Tag, bytes.as_bytes())?;
+        self.repository.reference(tag.name.as_str(), id, true, "tag").map(drop)
     }
 
     /// The tree of files, whose paths are relative to it.

@@ -25,7 +25,7 @@ mod workplace;
 
 pub use clone::{clone_addresses, clone_head, working_file, working_tree};
 pub use error::GitError;
-pub use forge::{Change, Forge, Sign};
+pub use forge::{Annotation, Change, Forge, Sign};
 pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};
 pub use program::{GitCommand, GitCommandError, Ground, same_repository};
