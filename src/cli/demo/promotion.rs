@@ -25,7 +25,8 @@ impl Story<'_> {
         let released = self.approved(observer, &commits.prod, &waits).await?;
         came_from(&released, ("staging", &in_staging))?;
         same_image(observer).await?;
-        self.say("prod", &format!("{short}: the same inputs and images, {}", released.told("prod")))
+        let (from, told) = (in_staging.opened.sequence, released.told("prod"));
+        self.say("prod", &format!("{short}: same content as staging/{from}, {told}"))
     }
 
     async fn staging(&self, observer: &Observer, commits: &mut Commits, proof: &Release) -> Result<Release, Stopped> {
@@ -38,7 +39,7 @@ impl Story<'_> {
         let release = released(observer, "staging", &commits.staging, dana, [OBJECTS, 0]).await?;
         came_from(&release, ("dev", proof))?;
         let (from, told) = (proof.opened.sequence, release.told("staging"));
-        self.say("staging", &format!("dana merges dev: the inputs and images of dev/{from}, {told}"))?;
+        self.say("staging", &format!("dana merges dev: same content as dev/{from}, {told}"))?;
         Ok(release)
     }
 
