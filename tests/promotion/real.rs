@@ -159,10 +159,10 @@ fn measure(story: &Story<'_>, plane: &'static ControlPlane) {
         std::fs::write(&path, changed).expect("because it is ours");
         story.git("dana", &["commit", "-qam", "round"]);
         story.git("dana", &["push", "-q", "origin", "env/dev"]);
-        let pushed = Instant::now();
+        let (pushed, wanted) = (Instant::now(), round.to_string());
         eventually("it is live", || {
             let service = plane.get("/api/v1/namespaces/dev/services/backend")?;
-            (service["metadata"]["annotations"]["round"] == round.to_string()).then_some(())
+            (service["metadata"]["annotations"]["round"].as_str() == Some(wanted.as_str())).then_some(())
         });
         took.push(pushed.elapsed());
         eventually("it is proven", || {
