@@ -42,7 +42,7 @@ const LINES: [&str; 22] = [
     "dev      ID \"shop 1.1\" by dana: verified, 2 updated, healthy in ",
     "dev      ID \"Revert \"shop 1.1\"\" by dana: verified, 2 updated, healthy in ",
     "mallory  force-pushes env/prod to its first commit, ID",
-    "prod     refused[ref-rewound]: ID is an ancestor of ID, which stays, 0 writes (prod/",
+    "prod     refused[ref-rewound]: ID is an ancestor of ID; 0 writes (prod/",
     "omar     puts env/prod back to ID",
     "done in ",
 ];

@@ -249,7 +249,7 @@ impl Story<'_> {
         self.subject.set("prod");
         let sequence = self.refused(observer, "prod", first, Code::RefRewound, &before).await?;
         let text = format!(
-            "refused[ref-rewound]: {} is an ancestor of {}, which stays, 0 writes (prod/{sequence})",
+            "refused[ref-rewound]: {} is an ancestor of {}; 0 writes (prod/{sequence})",
             first.short(),
             head.short()
         );
