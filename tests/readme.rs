@@ -35,6 +35,7 @@ const HOME: &str = "/home/dana";
 fn main() -> ExitCode {
     let tests: Vec<Test> = vec![
         ("every_command_works_as_written_and_prints_what_is_shown", commands),
+        ("the_pipeline_of_three_environments_has_twenty_lines_at_most_and_lint_accepts_it", pipeline),
         ("what_is_not_built_is_refused_by_its_name", not_yet),
         ("every_reason_code_is_one_that_the_program_knows", codes),
         ("the_rights_in_deploy_rbac_are_enough_and_no_more_than_said", rights),
@@ -250,6 +251,26 @@ fn match_lines(shown: &[&str], printed: &[&str]) -> bool {
         (Some((first, shown)), Some((second, printed))) => first == second && match_lines(shown, printed),
         (None, Some(_)) | (Some(_), None) => false,
     }
+}
+
+fn pipeline(plane: &'static ControlPlane) {
+    let section = README.split("\n## Promote through environments").nth(1).expect("because the section is there");
+    let block = section.split("\n```yaml\n").nth(1).and_then(|rest| rest.split("\n```\n").next());
+    let block = block.expect("because it shows a pipeline");
+    assert!(block.lines().count() <= 20, "{} lines", block.lines().count());
+    let keys = ["signers:", "roles:", "from: dev", "from: staging", "approvals:", "windows:", "checks: [", "soak:"];
+    for key in keys {
+        assert!(block.contains(key), "{key} is not in\n{block}");
+    }
+    let reader = Reader::new(plane.kubeconfig(AGENT));
+    let folder = reader.home.path().join("promotion");
+    fs::create_dir(&folder).expect("because the folder is ours");
+    fs::write(folder.join("lockmaster.yaml"), format!("{block}\n")).expect("because the folder is ours");
+    let people = "for who in dana lena omar kim; do ssh-keygen -q -t ed25519 -N '' -f $who
+         echo \"$who@example.com $(cut -d' ' -f1,2 $who.pub)\" >> allowed_signers; done";
+    reader.expect(&format!("cd promotion && {people}"), 0);
+    let linted = reader.expect("cd promotion && lockmaster lint", 0);
+    assert!(linted.stdout.contains(": 0 errors, 0 warnings"), "{}", linted.stdout);
 }
 
 fn not_yet(plane: &'static ControlPlane) {

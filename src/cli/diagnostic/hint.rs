@@ -153,7 +153,7 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         ),
         Code::ApprovalsMissing => format!(
             "approve it: lockmaster approve {environment}; or in plain git: git tag -s approve/{pipeline}/{environment}/NAME \
-             {commit} && git push origin approve/{pipeline}/{environment}/NAME"
+             {commit} && git push origin approve/{pipeline}/{environment}/NAME; see who may: lockmaster explain {environment}"
         ),
         Code::ArtifactNotProven => {
             format!("let upstream run the image first, or add the line above to environment `{environment}`")
