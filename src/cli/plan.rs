@@ -343,12 +343,3 @@ fn report_lines(report: &Report, shown: &changes::Shown) -> Vec<String> {
     ));
     lines
 }
-
-/// `a, b and c`.
-fn listed(names: &[&str]) -> String {
-    match names {
-        [] => "no gates".to_owned(),
-        [only] => (*only).to_owned(),
-        [first @ .., last] => format!("{} and {last}", first.join(", ")),
-    }
-}
