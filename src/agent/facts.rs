@@ -14,7 +14,7 @@ use crate::render::Closure;
 use crate::revision::statement::{self, RawTag, Statement, Verb};
 use crate::revision::{Fetched, FirstSeen, Verified};
 
-use super::judge::close;
+use super::closing::close;
 use super::site::Site;
 use super::upstream;
 

@@ -10,14 +10,15 @@ use crate::config::Environment;
 use crate::course::{Brief, Judged, Opening, Verdict};
 use crate::deploylog::{self, EntryCommit, Signer};
 use crate::edge::clock;
-use crate::edge::git::{GitError, Mirror};
+use crate::edge::git::GitError;
 use crate::gate::{self, Admission, Gate};
 use crate::manifest::{ManifestSet, Scopes};
-use crate::name::{Class, Code, CommitId, Digest, EnvironmentName, Reason};
+use crate::name::{Code, CommitId, Digest, EnvironmentName, Reason};
 use crate::plan::{Plan, Report};
-use crate::render::{self, Closing, Closure, Outputs, Rendered, Sources};
+use crate::render::{self, Closure, Outputs, Rendered};
 use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
 
+use super::closing::close;
 use super::facts;
 use super::observe::observe;
 use super::site::Site;
@@ -287,33 +288,6 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> R
         Ok(Source { fetched, closure })
     })
     .await
-}
-
-/// Closes the inputs of a commit; nothing is run.
-pub(super) fn close(
-    mirror: &Mirror,
-    commit: &CommitId,
-    sources: &Sources,
-) -> Result<Result<Closure, Reason>, GitError> {
-    let tree = match mirror.tree(commit) {
-        Ok(tree) => tree,
-        Err(error) if error.reason().code.class() == Class::Refused => {
-            return Ok(Err(error.reason().at_commit(commit.clone())));
-        }
-        Err(error) => return Err(error),
-    };
-    let mut contents = BTreeMap::new();
-    loop {
-        match render::close(&tree, sources, &contents) {
-            Ok(Closing::Needs(paths)) => match mirror.read(&tree, &paths) {
-                Ok(read) => contents.extend(read),
-                Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
-                Err(error) => return Err(error),
-            },
-            Ok(Closing::Closed(closure)) => return Ok(Ok(closure)),
-            Err(reason) => return Ok(Err(reason)),
-        }
-    }
 }
 
 async fn render(

@@ -4,6 +4,7 @@
 pub mod board;
 mod carry;
 mod checking;
+mod closing;
 mod facts;
 pub mod judge;
 pub mod observe;

@@ -10,7 +10,7 @@ use crate::gate;
 use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Principal, Reason};
 use crate::signature::{AgentKey, GIT_NAMESPACE, Standing};
 
-use super::judge::close;
+use super::closing::close;
 use super::site::Site;
 use super::upstream;
 

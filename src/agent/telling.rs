@@ -56,6 +56,19 @@ impl Line {
     }
 }
 
+/// A freeze, or its end, by whom and why.
+fn stated(proposal: &Proposal) -> (Happened, String) {
+    let (until, reason) = match &proposal.statement {
+        Some(stated) => (stated.until, stated.reason.as_str()),
+        None => (None, ""),
+    };
+    let text = format!("by {}: {reason}", proposal.actor);
+    match until {
+        Some(until) => (Happened::Frozen, format!("until {until} {text}")),
+        None => (Happened::Unfrozen, text),
+    }
+}
+
 fn what(loss: Option<Loss>, changed: &[FieldChange]) -> String {
     match loss {
         Some(Loss::Deleted) => "(deleted)".to_owned(),
@@ -160,6 +173,12 @@ impl Carrier {
         let subject = commit.map_or(String::new(), |commit| format!("{} \"{}\"", commit.id.short(), commit.subject));
         let (happened, text) = match (proposal.action, proposal.phase, proposal.reasons.first()) {
             (Action::Sync, Some(Phase::Opened), _) => (Happened::Synced, subject),
+            (Action::Promote, Some(Phase::Opened), _) => {
+                let from = proposal.upstream.as_ref();
+                let from = from.map(|from| format!(", as in {}/{}", from.environment, from.sequence));
+                (Happened::Promoted, format!("{subject}{}", from.unwrap_or_default()))
+            }
+            (Action::Freeze, _, _) | (Action::Unfreeze, _, _) => stated(proposal),
             (Action::Refuse | Action::Wait, _, Some(reason)) | (_, Some(Phase::Failed), Some(reason)) => {
                 let line = reason.message.lines().next().unwrap_or_default();
                 (Happened::Warned(reason.code), format!("{subject}: {line}"))

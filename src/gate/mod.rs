@@ -17,6 +17,7 @@
 mod adoption;
 mod approvals;
 pub mod calendar;
+mod case;
 mod intent;
 mod layout;
 mod queue;
@@ -30,14 +31,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::deploylog::{self, Evidence, GateVerdict, Inputs, Logged, Past};
-use crate::name::{Code, CommitId, Digest, Principal, Reason, RepoPath};
+use crate::deploylog::{self, GateVerdict, Inputs, Logged, Past};
+use crate::name::{Digest, Principal, Reason, RepoPath};
 use crate::plan::Plan;
 use crate::render;
-use crate::revision::statement::Statement;
-use crate::revision::{Carrier, FirstSeen, JudgedCommit, Verified};
 
 pub use approvals::Approvers;
+pub use case::{Candidate, Case, Facts, Origin};
 pub use layout::{Layout, Moves, moves};
 pub use rules::{Approvals, EXPIRES, From, Rules};
 pub use time::{is_a_time_for, may_approve, may_freeze, may_unfreeze};
@@ -115,196 +115,6 @@ impl Gate {
 
     fn pass(name: &'static str, value: impl Into<String>) -> Gate {
         Gate::new(name, Verdict::Pass, value)
-    }
-}
-
-/// Where the content of a path came from, among the new commits of a candidate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// This commit brought it.
-    Commit(CommitId),
-    /// It stands in an introduction, where history is taken as it is.
-    Introduced,
-}
-
-/// What edges found about a candidate: facts, but for the statements, which are proofs.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// What the log of the upstream environment proves; `None` without `from`.
-    pub evidence: Option<Evidence>,
-    /// Every commit that a log upstream names as shipped, over all environments that lead here.
-    pub upstream_commits: BTreeSet<CommitId>,
-    /// The statements about this environment whose signature holds.
-    pub statements: Vec<Statement>,
-    /// Why each approval that is nobody's counts for nothing.
-    pub void: Vec<String>,
-    /// The raw bytes of the statements, by the SHA-256 of their signed payload.
-    pub statement_bytes: BTreeMap<Digest, Vec<u8>>,
-    /// When each statement was first seen, by the SHA-256 of its signed payload.
-    pub first_seen: FirstSeen,
-    /// What this environment would read at other commits: those that approvals name, and those that writers signed.
-    pub inputs_at: BTreeMap<CommitId, Inputs>,
-    /// Which new commits brought the content of paths that differ from the standing release.
-    pub origins: BTreeMap<RepoPath, Vec<Origin>>,
-    /// The accepted commit that last took back what upstream's newest proven release has, if one did.
-    pub reverted: Option<CommitId>,
-    /// The clock of this machine and the cluster's differ: no decision may become more permissive by the time.
-    pub clock_suspect: bool,
-}
-
-/// A candidate before its gates.
-pub struct Case<'c> {
-    rules: &'c Rules,
-    past: &'c Past,
-    facts: &'c Facts,
-    verified: &'c Verified,
-    inputs: &'c Inputs,
-    first_seen: Timestamp,
-    now: Timestamp,
-    approvals: Approvers<'c>,
-    evidence: Option<&'c Evidence>,
-    origins: &'c BTreeMap<RepoPath, Vec<Origin>>,
-    reverted: &'c Option<CommitId>,
-}
-
-/// A candidate and what its commit renders from.
-#[derive(Clone, Copy)]
-pub struct Candidate<'c> {
-    /// The verified commit.
-    pub verified: &'c Verified,
-    /// What it renders from.
-    pub inputs: &'c Inputs,
-    /// When it was first seen.
-    pub first_seen: Timestamp,
-}
-
-impl<'c> Case<'c> {
-    /// Puts a candidate before the gates of an environment.
-    #[must_use]
-    pub fn new(rules: &'c Rules, past: &'c Past, facts: &'c Facts, candidate: Candidate<'c>, now: Timestamp) -> Self {
-        let Candidate { verified, inputs, first_seen } = candidate;
-        let approvals = Approvers::of(rules, past, facts, verified, inputs, now);
-        Case {
-            rules,
-            past,
-            facts,
-            verified,
-            inputs,
-            first_seen,
-            now,
-            approvals,
-            evidence: facts.evidence.as_ref(),
-            origins: &facts.origins,
-            reverted: &facts.reverted,
-        }
-    }
-
-    /// The gates that need no rendered objects.
-    #[must_use]
-    pub fn gates(&self) -> Vec<Gate> {
-        self.judge(None)
-    }
-
-    fn judge(&self, images: Option<&BTreeSet<String>>) -> Vec<Gate> {
-        let rules = self.rules;
-        let proof = match &rules.from {
-            None => vec![signatures::judge(self.verified)],
-            Some(from) => vec![upstream::judge(self, from, images), intent::judge(self)],
-        };
-        let mut gates = proof;
-        gates.push(queue::judge(self));
-        gates.push(time::freezes(self));
-        gates.push(time::windows(self));
-        gates.push(approvals::judge(self, self.gives_up()));
-        for gate in &mut gates {
-            if gate.verdict == Verdict::Wait {
-                self.give_up(gate);
-            }
-            if let (Some(words), Some(reason)) = (self.approvals.short_of(gate.name), gate.reasons.first_mut()) {
-                reason.message = format!("{}; {words}", reason.message);
-            }
-            for reason in &mut gate.reasons {
-                reason.commit.get_or_insert_with(|| self.verified.commit().clone());
-            }
-        }
-        gates
-    }
-
-    /// When the candidate has waited long enough.
-    fn gives_up(&self) -> Timestamp {
-        words::later(self.first_seen, self.rules.give_up)
-    }
-
-    /// A wait has a deadline; then it is a refusal, with the code that it waited on.
-    fn give_up(&self, gate: &mut Gate) {
-        let deadline = self.gives_up();
-        if self.now < deadline {
-            gate.deadline = Some(deadline);
-            gate.next_look = Some(gate.next_look.map_or(deadline, |next| next.min(deadline)));
-            return;
-        }
-        gate.verdict = Verdict::Refuse;
-        gate.next_look = None;
-        for reason in &mut gate.reasons {
-            let waited = words::span(self.first_seen, self.now);
-            reason.message = format!("{}; given up after {waited} (`giveUp`)", reason.message);
-        }
-    }
-
-    fn reason(&self, code: Code, text: impl Into<String>) -> Reason {
-        Reason::new(code, text).at_commit(self.verified.commit().clone())
-    }
-
-    fn commit(&self, id: &CommitId) -> Option<&'c JudgedCommit> {
-        self.verified.new_commits().iter().find(|commit| commit.id == *id)
-    }
-
-    /// Who overrides a gate, and why; `None` if nobody may.
-    fn overridden(&self, gate: &str) -> Option<String> {
-        self.approvals.overriding(gate)
-    }
-
-    /// The own files that differ from the standing release.
-    fn own_changes(&self) -> Vec<RepoPath> {
-        own_changes(self.rules, self.past.standing.as_ref(), self.inputs)
-    }
-
-    /// Who brought what stands at a path; `None` where an introduction did, or nobody can be found.
-    fn bringer(&self, path: &RepoPath) -> Option<String> {
-        let commits = self.origins.get(path)?.iter().filter_map(|origin| match origin {
-            Origin::Commit(id) => self.commit(id),
-            Origin::Introduced => None,
-        });
-        commits.into_iter().next().map(|commit| match &commit.signer {
-            Some(signer) => format!("{signer} ({})", commit.id.short()),
-            None if commit.carrier == Some(Carrier::ForeignKey) => {
-                format!("{}, by forge key ({})", commit.claimed_author, commit.id.short())
-            }
-            None => format!("{}, unsigned ({})", commit.claimed_author, commit.id.short()),
-        })
-    }
-
-    /// The own files that differ from the standing release, with who brought each.
-    fn own_brought(&self) -> Vec<String> {
-        let who = |path: RepoPath| match self.bringer(&path) {
-            Some(who) => format!("{path} by {who}"),
-            None => path.to_string(),
-        };
-        if self.rules.from.is_some() { self.own_changes().into_iter().map(who).collect() } else { Vec::new() }
-    }
-
-    /// What proved the content upstream, if that did.
-    #[must_use]
-    pub fn upstream(&self) -> Option<deploylog::Upstream> {
-        let from = self.rules.from.as_ref()?;
-        match upstream::prove(self, from) {
-            upstream::Proof::Upstream(release) => Some(deploylog::Upstream {
-                environment: from.environment.clone(),
-                sequence: release.sequence,
-                hash: release.hash,
-            }),
-            upstream::Proof::Standing(_) | upstream::Proof::Overridden(_) | upstream::Proof::Missing(_) => None,
-        }
     }
 }
 

@@ -58,6 +58,13 @@ pub(crate) fn stated(plane: &'static ControlPlane) {
     scene.run();
     assert_eq!(scene.entries("prod", "unfreeze").len(), 1, "of kim's, and not of dana's");
     assert_eq!(scene.standing("prod"), scene.tip("env/prod"), "it was not opened");
+    let path = format!("/apis/events.k8s.io/v1/namespaces/{}/events", scene.stage.agent_namespace);
+    let events = plane.get(&path).expect("because events are served")["items"].to_string();
+    for told in
+        ["\"Frozen\"", "\"Unfrozen\"", "\"Promoted\"", "by omar@example.com: end of the quarter", "as in staging/"]
+    {
+        assert!(events.contains(told), "{told}: {events}");
+    }
     // What was ended does not come back with its tag.
     scene.state("omar", "freeze/shop/prod/next", &merge, &["next quarter", "Until: 2020-01-01T00:00:00Z"]);
     scene.on("env/prod");

@@ -1,0 +1,34 @@
+//! The inputs of a commit, closed from the objects of the mirror.
+
+use std::collections::BTreeMap;
+
+use crate::edge::git::{GitError, Mirror};
+use crate::name::{Class, CommitId, Reason};
+use crate::render::{self, Closing, Closure, Sources};
+
+/// Closes the inputs of a commit; nothing is run.
+pub(super) fn close(
+    mirror: &Mirror,
+    commit: &CommitId,
+    sources: &Sources,
+) -> Result<Result<Closure, Reason>, GitError> {
+    let tree = match mirror.tree(commit) {
+        Ok(tree) => tree,
+        Err(error) if error.reason().code.class() == Class::Refused => {
+            return Ok(Err(error.reason().at_commit(commit.clone())));
+        }
+        Err(error) => return Err(error),
+    };
+    let mut contents = BTreeMap::new();
+    loop {
+        match render::close(&tree, sources, &contents) {
+            Ok(Closing::Needs(paths)) => match mirror.read(&tree, &paths) {
+                Ok(read) => contents.extend(read),
+                Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
+                Err(error) => return Err(error),
+            },
+            Ok(Closing::Closed(closure)) => return Ok(Ok(closure)),
+            Err(reason) => return Ok(Err(reason)),
+        }
+    }
+}
