@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::control_plane::{ControlPlane, signer};
+use crate::control_plane::{ControlPlane, cases, signer};
 use crate::stage::{Ran, Stage};
 
 /// Everybody who signs; `forge` and `mallory` are in no signers file.
@@ -25,6 +25,8 @@ pub(crate) struct Told {
     pub(crate) codes: Vec<String>,
     /// All that the document of `plan` says.
     pub(crate) text: String,
+    /// The commit that stands; null before the first.
+    standing: Value,
 }
 
 impl Scene {
@@ -217,6 +219,7 @@ impl Scene {
             verdict: view["admission"]["verdict"].as_str().unwrap_or_default().to_owned(),
             codes: codes.filter_map(|reason| reason["code"].as_str().map(str::to_owned)).collect(),
             text: format!("{view:#}"),
+            standing: view["from"]["commit"]["id"].clone(),
         }
     }
 
@@ -240,16 +243,18 @@ impl Scene {
     #[track_caller]
     pub(crate) fn expect(&self, verdict: &str, codes: &[&str], words: &[&str]) {
         let told = self.look("prod", verdict, codes, words);
-        let text = self.stage.lockmaster(&["plan", "prod"]).stdout;
-        for code in codes {
-            assert!(text.contains(&format!("[{code}]")), "`{code}` is not told to people: {text}");
+        // Each program that is started costs as much as all that is asserted of it: in full only where rows are.
+        if cases(1, 0) == 1 {
+            let text = self.stage.lockmaster(&["plan", "prod"]).stdout;
+            for code in codes {
+                assert!(text.contains(&format!("[{code}]")), "`{code}` is not told to people: {text}");
+            }
         }
-        let before = self.standing("prod");
-        self.run();
-        let after = self.standing("prod");
+        let ran = self.stage.lockmaster(&["run", "--once", "--environment", "prod", "-o", "json"]);
+        let after = &ran.json()["environments"][0]["standing"]["commit"]["id"];
         match verdict {
-            "admit" => assert_eq!(after, self.tip("env/prod"), "it was not opened: {}", told.text),
-            _ => assert_eq!(after, before, "it was opened: {}", told.text),
+            "admit" => assert_eq!(*after, self.tip("env/prod"), "it was not opened: {}", told.text),
+            _ => assert_eq!(*after, told.standing, "it was opened: {}", told.text),
         }
     }
 
