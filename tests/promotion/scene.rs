@@ -244,11 +244,15 @@ impl Scene {
     pub(crate) fn expect(&self, verdict: &str, codes: &[&str], words: &[&str]) {
         let told = self.look("prod", verdict, codes, words);
         // Each program that is started costs as much as all that is asserted of it: in full only where rows are.
-        if cases(1, 0) == 1 {
+        let full = cases(1, 0) == 1;
+        if full {
             let text = self.stage.lockmaster(&["plan", "prod"]).stdout;
             for code in codes {
                 assert!(text.contains(&format!("[{code}]")), "`{code}` is not told to people: {text}");
             }
+        }
+        if !full && verdict == "refuse" {
+            return;
         }
         let ran = self.stage.lockmaster(&["run", "--once", "--environment", "prod", "-o", "json"]);
         let after = &ran.json()["environments"][0]["standing"]["commit"]["id"];
