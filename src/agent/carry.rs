@@ -133,9 +133,16 @@ impl Carrier {
                     Action::Freeze
                 }
                 Verb::Unfreeze if gate::may_unfreeze(&rules, statement.signer()) => Action::Unfreeze,
-                _ => {
+                verb => {
                     let (name, signer) = (statement.name(), statement.signer());
-                    tracing::warn!(%environment, name, %signer, "statement-not-applicable");
+                    let reason = match verb {
+                        Verb::Freeze if statement.until().is_none() => "it does not say `Until:`".to_owned(),
+                        Verb::Approve | Verb::Freeze | Verb::Unfreeze => format!("{signer} may not say so here"),
+                        Verb::Hold | Verb::Unhold | Verb::Rollback => {
+                            format!("`{}` is not supported yet: nothing is done about it", verb.as_str())
+                        }
+                    };
+                    tracing::warn!(%environment, name, reason, "statement-not-applicable");
                     continue;
                 }
             };

@@ -26,11 +26,11 @@ impl Decrees {
         self.retry.due_at()
     }
 
-    /// The tags about freezes that were not read yet.
+    /// The tags that were not read yet, but for approvals: those are asked about when a candidate is judged.
     fn unread(&self) -> BTreeMap<RefName, ObjectId> {
         let about = |name: &RefName| statement::address(name).map(|address| address.verb);
-        let freezes = |name: &RefName| matches!(about(name), Some(Verb::Freeze | Verb::Unfreeze));
-        let unread = self.listed.iter().filter(|(name, id)| freezes(name) && !self.read.contains(*id));
+        let decrees = |name: &RefName| about(name).is_some_and(|verb| verb != Verb::Approve);
+        let unread = self.listed.iter().filter(|(name, id)| decrees(name) && !self.read.contains(*id));
         unread.map(|(name, id)| (name.clone(), id.clone())).collect()
     }
 

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         ("a_check_that_passes_proves_and_says_what_it_saw", passing),
         ("a_check_that_fails_stops_the_release_and_what_is_downstream", failing),
         ("a_check_that_is_unknown_passes_nothing_and_fails_when_its_time_is_up", unknown),
+        ("a_job_and_restarts_prove_a_release_and_the_job_goes_away", job),
         ("promote_makes_the_commit_that_the_gates_admit", promoting::by_hand),
         ("promote_takes_a_named_entry_and_brings_back_what_was_taken_out", promoting::after_a_revert),
         ("promote_goes_beside_a_protected_branch", promoting::protected),
@@ -115,4 +116,25 @@ fn unknown(plane: &'static ControlPlane) {
     agent.kill().expect("because it runs");
     agent.wait().expect("because it was killed");
     assert_eq!(dev["reasons"][0]["code"], "check-unknown", "{dev:#}");
+}
+
+fn job(plane: &'static ControlPlane) {
+    let scene = Scene::new(plane, "jobs", "");
+    scene.pipeline("checks: [try, calm]", "", "");
+    let file = scene.stage.folder().join("lockmaster.yaml");
+    let text = std::fs::read_to_string(&file).expect("because it was written");
+    let checks = "  checks:\n  - {name: try, job: {image: \"registry.example.com/try:1\"}, interval: 1s}\n  - {name: calm, restarts: {max: 0}, interval: 1s}\n";
+    let text = text.replace("  environments:\n", &format!("{checks}  environments:\n"));
+    std::fs::write(file, text).expect("because the folder is ours");
+    let mut agent = scene.stage.spawn(&["run", "--interval", "1s", "--listen", "127.0.0.1:0"]);
+    eventually("dev is proven", || (state(&scene, "dev")["state"] == "current").then_some(()));
+    let jobs = "/apis/batch/v1/namespaces/jobs-dev/jobs";
+    eventually("its job is removed", || {
+        let jobs = plane.get(jobs).expect("because jobs are served");
+        jobs["items"].as_array().is_some_and(Vec::is_empty).then_some(())
+    });
+    agent.kill().expect("because it runs");
+    agent.wait().expect("because it was killed");
+    let shown = scene.stage.lockmaster(&["show", "dev/latest"]).stdout;
+    assert!(shown.contains("evidence/checks"), "what was seen is in the log: {shown}");
 }
