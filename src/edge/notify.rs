@@ -10,8 +10,9 @@ use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc as wakes;
 
-/// How long it must have been quiet before a wake is sent: one `git push` touches several files.
-const QUIET: Duration = Duration::from_millis(50);
+/// How long it must have been quiet before a wake is sent: one `git push` touches several files within a few milliseconds.
+/// What comes later wakes again.
+const QUIET: Duration = Duration::from_millis(10);
 
 /// How long a wake may be put off while changes go on.
 const PATIENCE: Duration = Duration::from_millis(500);
