@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
-use super::{Awaited, Course, Decree, Known, Order};
-use crate::deploylog::{Action, Past, Proposal, STATEMENTS};
+use super::{Awaited, Course, Decree, Order};
+use crate::deploylog::{Action, Log, Proposal, STATEMENTS};
 use crate::name::{ObjectId, Reason, RefName};
 use crate::revision::statement::{self, Verb};
 
@@ -36,15 +36,13 @@ impl Decrees {
 
     /// The next one to be journalled. What ends freezes goes first: it ends those before it, and never one that was
     /// stated while the agent did not look.
-    pub(super) fn proposal(&self, known: &Known) -> Option<Proposal> {
-        let used = Past::of(&known.log).used;
-        let fresh = || self.pending.iter().filter(|decree| !used.contains(&decree.stated.payload_hash));
-        let decree = fresh().find(|decree| decree.action == Action::Unfreeze).or_else(|| fresh().next())?;
+    pub(super) fn proposal(&self) -> Option<Proposal> {
+        let ends = self.pending.iter().find(|decree| decree.action == Action::Unfreeze);
+        let decree = ends.or_else(|| self.pending.first())?;
         let mut proposal = Proposal::new(decree.action, None, None);
         proposal.actor = decree.signer.to_string();
         proposal.statement = Some(decree.stated.clone());
-        let path = format!("{STATEMENTS}{}", decree.stated.payload_hash.hex());
-        proposal.files = BTreeMap::from([(path, decree.bytes.clone())]);
+        proposal.files = BTreeMap::from([(path(decree), decree.bytes.clone())]);
         Some(proposal)
     }
 }
@@ -59,6 +57,10 @@ impl Course {
     }
 
     pub(super) fn decide_decrees(&mut self, now: Timestamp) {
+        if let Some(known) = &self.known {
+            // The log is asked only while something is pending: this runs at every event.
+            self.decrees.pending.retain(|decree| !is_journalled(&known.log, decree));
+        }
         let unread = self.decrees.unread();
         let ready = self.known.as_ref().is_some_and(|known| !known.log.entries.is_empty());
         if unread.is_empty() || !ready || !self.decrees.retry.is_due(now) {
@@ -84,4 +86,14 @@ impl Course {
             Err(_) => self.decrees.retry.failed(now, None),
         }
     }
+}
+
+/// Where an entry keeps the raw statement.
+fn path(decree: &Decree) -> String {
+    format!("{STATEMENTS}{}", decree.stated.payload_hash.hex())
+}
+
+fn is_journalled(log: &Log, decree: &Decree) -> bool {
+    let path = path(decree);
+    log.entries.iter().any(|entry| !entry.lapsed && entry.body.files.contains_key(&path))
 }

@@ -47,7 +47,7 @@ impl Course {
             known.log.entries.is_empty()
                 || !known.log.unclosed.is_empty()
                 || self.ahead.ready().is_some()
-                || self.decrees.proposal(known).is_some()
+                || self.decrees.proposal().is_some()
                 || self.refusal(known).is_some()
         })
     }
@@ -64,7 +64,7 @@ impl Course {
         if self.stopping {
             return self.heals(known, now).map(|heals| (heals, false));
         }
-        if let Some(decree) = self.decrees.proposal(known) {
+        if let Some(decree) = self.decrees.proposal() {
             return Some((decree, false));
         }
         if let Some(failed) = self.failed_outcome(known, now) {

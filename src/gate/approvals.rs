@@ -150,6 +150,9 @@ impl Bench<'_> {
         if self.now >= self.ends(statement) {
             return Some("it has expired".to_owned());
         }
+        if self.facts.clock_suspect {
+            return Some("it may have expired: the clocks of this machine and of the cluster differ".to_owned());
+        }
         if self.is_author(signer) {
             return Some(format!("{signer} is an author of what is newly shipped"));
         }

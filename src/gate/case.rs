@@ -1,6 +1,7 @@
 //! A candidate before its gates: what is known of it, and the gates in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -11,6 +12,9 @@ use crate::deploylog::{self, Evidence, Inputs, Past};
 use crate::name::{Code, CommitId, Digest, Reason, RepoPath};
 use crate::revision::statement::Statement;
 use crate::revision::{Carrier, FirstSeen, JudgedCommit, Verified};
+
+/// When a candidate is judged again that waits while clocks differ.
+const CLOCKS_AGAIN: Duration = Duration::from_secs(60);
 
 /// Where the content of a path came from, among the new commits of a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +116,11 @@ impl<'c> Case<'c> {
         gates.push(approvals::judge(self, self.gives_up()));
         for gate in &mut gates {
             if gate.verdict == Verdict::Wait {
+                if self.facts.clock_suspect {
+                    // Nothing tells when the clocks agree again.
+                    let soon = words::later(self.now, CLOCKS_AGAIN);
+                    gate.next_look = Some(gate.next_look.map_or(soon, |next| next.min(soon)));
+                }
                 self.give_up(gate);
             }
             if let (Some(words), Some(reason)) = (self.approvals.short_of(gate.name), gate.reasons.first_mut()) {

@@ -47,7 +47,7 @@ pub fn may_unfreeze(rules: &Rules, signer: &Principal) -> bool {
 
 pub(super) fn freezes(case: &Case<'_>) -> Gate {
     let stated = stated(case);
-    let dated = freezes_at(&case.rules.freezes, case.now);
+    let dated = dated(case);
     let (text, until) = match (&stated, dated) {
         (Some(freeze), _) => {
             let why = if freeze.reason.is_empty() { String::new() } else { format!(": {}", freeze.reason) };
@@ -65,9 +65,18 @@ pub(super) fn freezes(case: &Case<'_>) -> Gate {
     let text = format!("{} is frozen {text}", case.rules.environment);
     Gate {
         reasons: vec![case.reason(Code::Frozen, text.clone())],
-        next_look: Some(until).filter(|_| !case.facts.clock_suspect),
+        next_look: Some(until).filter(|until| case.now < *until),
         ..Gate::new("freezes", Verdict::Wait, text)
     }
+}
+
+/// The dated freeze that is on. With a clock in doubt none that has begun is over.
+fn dated<'c>(case: &Case<'c>) -> Option<(&'c super::calendar::Freeze, Timestamp)> {
+    let freezes = &case.rules.freezes;
+    freezes_at(freezes, case.now).or_else(|| {
+        let begun = freezes.iter().filter(|freeze| case.facts.clock_suspect && freeze.from() <= case.now);
+        begun.max_by_key(|freeze| freeze.until()).map(|freeze| (freeze, freeze.until()))
+    })
 }
 
 /// The stated freeze that lasts longest: as journalled, or seen and not journalled yet. With a clock in doubt none of
