@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::deploylog::{EntryCommit, Evidence, Inputs, Logged, Past, Phase};
+use lockmaster::gate::calendar::Freeze;
 use lockmaster::gate::{Approvals, Candidate, Case, Facts, From, Gate, Layout, Rules, Verdict, stops};
 use lockmaster::name::{CommitId, Digest, RefName, RepoPath};
 use lockmaster::revision::statement::{self, RawTag};
@@ -223,4 +224,14 @@ pub(crate) fn clocks(plane: &'static ControlPlane) {
     assert!(!refused, "{reasons:?}");
     assert_eq!(reasons.iter().map(|(code, _)| *code).collect::<Vec<_>>(), ["frozen", "window-closed"]);
     assert!(reasons[1].1.contains("clock-suspect"), "{reasons:?}");
+    // Nobody tells when the clocks agree again, so it is looked.
+    let look = lockmaster::gate::next_look(&trial.gates(now)).expect("because it waits");
+    assert!(look > now && look <= now + SignedDuration::from_mins(1), "{look}");
+    // A dated freeze that has begun is not over either.
+    (trial.past.freezes, trial.rules.windows) = (Vec::new(), Vec::new());
+    let (from, until) = ((now - DAY - DAY).to_string(), (now - DAY).to_string());
+    trial.rules.freezes = vec![Freeze::new(&from, &until, None, None).expect("because it is well formed")];
+    assert_eq!(trial.told(now).1.into_iter().map(|(code, _)| code).collect::<Vec<_>>(), ["frozen"]);
+    trial.facts.clock_suspect = false;
+    assert_eq!(trial.told(now), (false, Vec::new()));
 }
