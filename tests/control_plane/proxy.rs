@@ -211,6 +211,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut gate: watch::Rec
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>, gate: watch::Receiver<Gate>) {
+    // Whatever waits for an acknowledgement here would be taken for the agent's time.
+    stream.set_nodelay(true).expect("because the connection is open");
     let mut ended = gate.clone();
     let service = hyper::service::service_fn(move |request| handle(request, Arc::clone(&shared), gate.clone()));
     let served = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);

@@ -4,8 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use kube::client::ClientBuilder;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{ClientBuilder, ConfigExt as _};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use tower::ServiceBuilder;
 
 use super::requests::{Counter, Counting};
 use super::{Cluster, ClusterError};
@@ -77,13 +82,35 @@ impl Cluster {
         let user_agent: HeaderName = http::header::USER_AGENT;
         config.headers.retain(|(name, _)| *name != user_agent);
         config.headers.push((user_agent, HeaderValue::from_static(agent)));
-        let client = ClientBuilder::try_from(config.clone());
-        let client = client.map_err(|error| ClusterError::Configuration(chain(&error)))?;
         let counter = Arc::<Counter>::default();
-        let client = client.with_layer(&Counting(Arc::clone(&counter))).build();
+        let client = client(&config, &counter).map_err(|error| ClusterError::Configuration(chain(&error)))?;
         let (known, refreshing) = (Arc::default(), Arc::default());
         Ok(Cluster { client, config: Arc::new(config), in_cluster, counter, known, refreshing })
     }
+}
+
+/// The client. Without a proxy its connections send at once what they are given: by Nagle's algorithm (RFC 896) the second
+/// part of a request waits until the first is acknowledged, which a server may put off for 40 ms.
+fn client(config: &kube::Config, counter: &Arc<Counter>) -> kube::Result<kube::Client> {
+    let counting = Counting(Arc::clone(counter));
+    if config.proxy_url.is_some() {
+        return Ok(ClientBuilder::try_from(config.clone())?.with_layer(&counting).build());
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(connector)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(tower::BoxError::from)
+        .service(Client::builder(TokioExecutor::new()).build(connector));
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).with_layer(&counting).build())
 }
 
 /// `localhost`, or an address of this machine alone.
