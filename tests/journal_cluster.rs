@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use control_plane::{ControlPlane, Test, run_anywhere};
+use futures::{Stream, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use lockmaster::deploylog::Sealed;
 use lockmaster::edge::journal::{Appended, Journal, JournalError, Version};
-use lockmaster::name::{Digest, EnvironmentName, ObjectKey};
+use lockmaster::name::{Digest, EnvironmentName, ObjectKey, Reason};
 use lockmaster::plan::{Inventory, Member};
 
 fn main() -> ExitCode {
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
         ("all_agents_have_one_key", |plane| plane.block_on(all_agents_have_one_key(plane))),
         ("row_39_a_first_seen_time_never_changes", |plane| {
             plane.block_on(row_39_a_first_seen_time_never_changes(plane))
+        }),
+        ("a_statement_is_heard_of_whoever_put_it_there", |plane| {
+            plane.block_on(a_statement_is_heard_of_whoever_put_it_there(plane))
         }),
     ];
     run_anywhere(tests)
@@ -191,4 +195,68 @@ async fn row_39_a_first_seen_time_never_changes(plane: &ControlPlane) {
     let merged = BTreeMap::from([(one, first[&one]), (two, later[&two])]);
     assert_eq!(journal.put_first_seen(&dev(), &later).await, Ok(merged.clone()));
     assert_eq!(journal.first_seen(&dev()).await, Ok(merged));
+}
+
+async fn next(mut heard: std::pin::Pin<&mut impl Stream<Item = Result<Vec<Vec<u8>>, Reason>>>) -> Vec<Vec<u8>> {
+    let mut all = heard.next().await.expect("because it never ends").expect("because the server answers");
+    all.sort();
+    all
+}
+
+async fn a_statement_is_heard_of_whoever_put_it_there(plane: &ControlPlane) {
+    let (journal, client, namespace) = journal(plane, "statements").await;
+    let mut heard = std::pin::pin!(journal.watch_statements());
+    assert_eq!(next(heard.as_mut()).await, Vec::<Vec<u8>>::new());
+    let (text, raw) = (b"tag rollback".to_vec(), b"tag \xff".to_vec());
+    let object = journal.put_statement(&dev(), "rollback/shop/dev/lena", &text).await.expect("because there is room");
+    assert_eq!(next(heard.as_mut()).await, std::slice::from_ref(&text));
+    let again = journal.put_statement(&dev(), "rollback/shop/dev/lena", &text).await;
+    assert_eq!(again.as_ref(), Ok(&object), "what is there is there");
+    journal.put_statement(&dev(), "hold/shop/dev/lena", &raw).await.expect("because there is room");
+    assert_eq!(next(heard.as_mut()).await, [text.clone(), raw.clone()]);
+
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let name = format!("shop.dev.statement.{}", Digest::of(&text).hex());
+    assert!(object.ends_with(&name), "{object}");
+    let stored = maps.get(&name).await.expect("because it was stored");
+    assert_eq!(stored.immutable, Some(true));
+    assert_eq!(
+        stored.data,
+        Some(BTreeMap::from([("tag".to_owned(), "tag rollback".to_owned())])),
+        "people can read it"
+    );
+    assert_eq!(
+        stored.metadata.labels.as_ref().map(|labels| labels["lockmaster.dev/statement"].as_str()),
+        Some("rollback")
+    );
+    assert_eq!(stored.metadata.annotations.unwrap_or_default()["lockmaster.dev/tag"], "rollback/shop/dev/lena");
+
+    // As `kubectl create configmap --from-file` and `kubectl label` make it.
+    let by_hand = |name: &str, tag: String| ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some(BTreeMap::from([("lockmaster.dev/statement".to_owned(), String::new())])),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([("tag".to_owned(), tag)])),
+        ..ConfigMap::default()
+    };
+    let too_long = "x".repeat((64 << 10) + 1);
+    maps.create(&PostParams::default(), &by_hand("long", too_long)).await.expect("because there is room");
+    assert_eq!(next(heard.as_mut()).await.len(), 2, "no statement is that long");
+    maps.create(&PostParams::default(), &by_hand("short", "tag by hand".to_owned()))
+        .await
+        .expect("because there is room");
+    let all = next(heard.as_mut()).await;
+    assert_eq!(all, [b"tag by hand".to_vec(), text, raw]);
+    let mut read = journal.statements().await.expect("because the server answers");
+    read.sort();
+    assert_eq!(read, all);
+    assert_eq!(journal.stored(&dev()).await, Ok(vec![]), "none is an entry");
+
+    // A name that somebody took for other bytes is told, and not taken for ours.
+    let name = format!("shop.dev.statement.{}", Digest::of(b"tag stolen").hex());
+    maps.create(&PostParams::default(), &by_hand(&name, "tag other".to_owned())).await.expect("because there is room");
+    let stolen = journal.put_statement(&dev(), "hold/shop/dev/omar", b"tag stolen").await;
+    assert!(matches!(stolen, Err(JournalError::OtherBytes { .. })), "{stolen:?}");
 }

@@ -12,6 +12,7 @@ pub mod promote;
 pub mod run;
 pub mod site;
 pub mod stand;
+mod stated;
 pub mod survey;
 mod telling;
 mod upstream;

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::edge::clock;
 use crate::edge::exposition::{GitOperation, Walked};
 
 use super::site::Site;
+use super::stated::{self, Stated};
 use super::walk::{Look, Step, Tip, Walk};
 
 /// The first and the longest pause before a walk that panicked is started again.
@@ -77,7 +78,8 @@ pub async fn run(site: Arc<Site>, plan: Plan) -> BTreeMap<EnvironmentName, Optio
             (walks_of.environment.name.clone(), rest)
         });
     }
-    let looks = looks(Arc::clone(&site), inboxes, wake, (!once).then_some(interval), panicked_at);
+    let lookout = Lookout::new(Arc::clone(&site), inboxes, panicked_at);
+    let looks = async move { if once { lookout.once().await } else { lookout.keep(wake, interval).await } };
     // It ends with this function: a look that hangs keeps nobody from stopping.
     let _looks = AbortOnDropHandle::new(tokio::spawn(looks));
     let mut rests = BTreeMap::new();
@@ -125,38 +127,131 @@ impl Supervised {
     }
 }
 
-/// Looks at the repository, once or as often as something wakes it.
-async fn looks(
+/// Looks at the repository, hears of what is stated in the cluster, and tells each environment what is its own.
+struct Lookout {
     site: Arc<Site>,
     inboxes: Vec<Inbox>,
-    mut wake: mpsc::Receiver<()>,
-    interval: Option<Duration>,
     panicked_at: fn() -> String,
-) {
-    let mut said = BTreeMap::new();
-    loop {
-        let branches: Vec<RefName> = inboxes.iter().map(|inbox| inbox.environment.branch.clone()).collect();
-        let looked = AssertUnwindSafe(look(&site, &branches)).catch_unwind().await;
-        let looked = looked.unwrap_or_else(|_panic| {
-            let reason = Reason::new(Code::Bug, format!("looking at the repository panicked at `{}`", panicked_at()));
-            Looked::failed(&branches, &reason)
-        });
-        for inbox in &inboxes {
-            let look = looked.at(&site, &inbox.environment);
-            say(&inbox.environment.name, look.tip.as_ref().err(), &mut said);
-            inbox.look.send_replace(Some(look));
-        }
-        let Some(interval) = interval else {
-            // What a promotion pushes is looked at, until the walks end.
+    /// What was last found.
+    looked: Option<Looked>,
+    /// What the cluster holds.
+    stated: Stated,
+    /// Why branches could not be read when that was last told.
+    said: BTreeMap<EnvironmentName, Reason>,
+    /// Why the cluster could not be read when that was last told.
+    deaf: Option<Reason>,
+}
+
+impl Lookout {
+    fn new(site: Arc<Site>, inboxes: Vec<Inbox>, panicked_at: fn() -> String) -> Self {
+        Lookout { site, inboxes, panicked_at, looked: None, stated: Stated::new(), said: BTreeMap::new(), deaf: None }
+    }
+
+    /// Looks at both, and again after something was pushed from here, until the walks end.
+    async fn once(mut self) {
+        let (site, branches) = (Arc::clone(&self.site), self.branches());
+        loop {
+            let looked = guarded(look(&site, &branches), &branches, self.panicked_at).await;
+            self.stated.clone_from(&looked.stated);
+            self.see(looked).await;
             site.board.look_wanted().await;
-            continue;
-        };
-        tokio::select! {
-            Some(()) = wake.recv() => {}
-            () = site.board.look_wanted() => {}
-            () = tokio::time::sleep(interval) => {}
         }
     }
+
+    /// Looks at the repository as often as something wakes it. What is stated in the cluster is heard of at once, also while
+    /// a repository that does not answer keeps a look waiting.
+    async fn keep(mut self, mut wake: mpsc::Receiver<()>, interval: Duration) {
+        let (site, branches) = (Arc::clone(&self.site), self.branches());
+        let mut heard = match &site.target {
+            Some(target) => target.journal.watch_statements().boxed(),
+            None => stream::pending().boxed(),
+        };
+        loop {
+            let look = guarded(look_at_repository(&site, &branches), &branches, self.panicked_at);
+            let mut look = std::pin::pin!(look);
+            let looked = loop {
+                tokio::select! {
+                    looked = &mut look => break looked,
+                    Some(found) = heard.next() => self.hear(found).await,
+                }
+            };
+            self.see(looked).await;
+            let due = tokio::time::Instant::now() + interval;
+            loop {
+                tokio::select! {
+                    Some(()) = wake.recv() => break,
+                    () = site.board.look_wanted() => break,
+                    () = tokio::time::sleep_until(due) => break,
+                    Some(found) = heard.next() => self.hear(found).await,
+                }
+            }
+        }
+    }
+
+    fn branches(&self) -> Vec<RefName> {
+        self.inboxes.iter().map(|inbox| inbox.environment.branch.clone()).collect()
+    }
+
+    /// Tells what a look at the repository found.
+    async fn see(&mut self, looked: Looked) {
+        let tags = match looked.tags {
+            Some(tags) => Some(tags),
+            None => self.tags_at_hand().await,
+        };
+        let looked = self.looked.insert(Looked { tips: looked.tips, tags, stated: self.stated.clone() });
+        for inbox in &self.inboxes {
+            let look = looked.at(&self.site, &inbox.environment);
+            say(&inbox.environment.name, look.tip.as_ref().err(), &mut self.said);
+            inbox.look.send_replace(Some(look));
+        }
+    }
+
+    /// The tags that were listed before the repository went away, and can be read without it: one that cannot would keep
+    /// those beside it from being read.
+    async fn tags_at_hand(&self) -> Option<BTreeMap<RefName, ObjectId>> {
+        let tags = self.looked.as_ref()?.tags.clone()?.into_iter().collect::<Vec<_>>();
+        let at_hand = self.site.with_mirror(move |mirror| mirror.tags_at_hand(&tags)).await;
+        at_hand.ok().map(|tags| tags.into_iter().collect())
+    }
+
+    /// Tells those whom it is about what the cluster holds now.
+    async fn hear(&mut self, found: Result<Vec<Vec<u8>>, Reason>) {
+        let kept = match found {
+            Ok(found) => stated::keep(&self.site, found).await,
+            Err(reason) => Err(reason),
+        };
+        let stated = match kept {
+            Ok(stated) => stated,
+            Err(reason) if self.deaf.as_ref() == Some(&reason) => return,
+            Err(reason) => {
+                tracing::warn!(code = %reason.code, reason = %reason.message, "statements-not-heard");
+                self.deaf = Some(reason);
+                return;
+            }
+        };
+        if self.deaf.take().is_some() {
+            tracing::info!("statements-heard-again");
+        }
+        let before = std::mem::replace(&mut self.stated, stated);
+        let unseen = || Reason::new(Code::FetchFailed, "the repository was not looked at yet");
+        let branches = self.branches();
+        let looked = self.looked.get_or_insert_with(|| Looked::failed(&branches, &unseen()));
+        looked.stated.clone_from(&self.stated);
+        for inbox in &self.inboxes {
+            let name = &inbox.environment.name;
+            if before.get(name) != self.stated.get(name) {
+                inbox.look.send_replace(Some(looked.at(&self.site, &inbox.environment)));
+            }
+        }
+    }
+}
+
+/// A look that is a failed one where it panics.
+async fn guarded(look: impl Future<Output = Looked>, branches: &[RefName], panicked_at: fn() -> String) -> Looked {
+    AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_panic| {
+        let reason = Reason::new(Code::Bug, format!("looking at the repository panicked at `{}`", panicked_at()));
+        Looked::failed(branches, &reason)
+    })
 }
 
 /// Logs that a branch cannot be read when that is news, not at every look.
@@ -184,12 +279,14 @@ pub struct Looked {
     tips: BTreeMap<RefName, Tip>,
     /// Every tag; `None` where the repository could not be read.
     tags: Option<BTreeMap<RefName, ObjectId>>,
+    /// The tags that the cluster holds.
+    stated: Stated,
 }
 
 impl Looked {
     fn failed(branches: &[RefName], reason: &Reason) -> Self {
         let tips = branches.iter().map(|branch| (branch.clone(), Err(reason.clone()))).collect();
-        Looked { tips, tags: None }
+        Looked { tips, tags: None, stated: Stated::new() }
     }
 
     /// What it means to an environment.
@@ -206,7 +303,25 @@ impl Looked {
             let ours = tags.iter().filter(|(name, _)| about(name));
             ours.map(|(name, id)| (name.clone(), id.clone())).collect()
         };
-        Look { tip, statements: self.tags.as_ref().map(ours) }
+        let stated = self.stated.get(&environment.name);
+        let mut statements: Option<BTreeMap<RefName, ObjectId>> = self.tags.as_ref().map(ours);
+        if let Some(stated) = stated {
+            // Whoever may write there is trusted with more than tags: no tag of the same name hides what a person put there.
+            statements.get_or_insert_default().extend(stated.clone());
+        }
+        Look { tip, statements }
+    }
+}
+
+/// What stands in the repository and in the cluster: the tips of branches, the tags, and what is stated without Git.
+pub async fn look(site: &Site, branches: &[RefName]) -> Looked {
+    let looked = look_at_repository(site, branches).await;
+    match stated::read(site).await {
+        Ok(stated) => Looked { stated, ..looked },
+        Err(reason) => {
+            tracing::warn!(code = %reason.code, reason = %reason.message, "statements-not-heard");
+            looked
+        }
     }
 }
 
@@ -214,7 +329,7 @@ impl Looked {
 ///
 /// One `ls-remote` is the snapshot for all of them, then one fetch of what is new. What is wrong with one branch is no
 /// reason against another.
-pub async fn look(site: &Site, branches: &[RefName]) -> Looked {
+async fn look_at_repository(site: &Site, branches: &[RefName]) -> Looked {
     let wanted = branches.to_vec();
     let found = site
         .with_mirror(move |mirror| {
@@ -230,9 +345,12 @@ pub async fn look(site: &Site, branches: &[RefName]) -> Looked {
                 (branch, fetched.map(|()| tip).map_err(|error| error.reason()))
             };
             match mirror.fetch(&all) {
-                Ok(()) => Ok(Looked { tips: tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect(), tags }),
+                Ok(()) => {
+                    let tips = tips.into_iter().map(|(branch, tip)| (branch, Ok(tip))).collect();
+                    Ok(Looked { tips, tags, stated: Stated::new() })
+                }
                 Err(error) if all.len() > 1 && error.reason().code.class() == Class::Refused => {
-                    Ok(Looked { tips: all.into_iter().map(alone).collect(), tags })
+                    Ok(Looked { tips: all.into_iter().map(alone).collect(), tags, stated: Stated::new() })
                 }
                 Err(error) => Err(error),
             }

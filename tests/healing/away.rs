@@ -123,8 +123,13 @@ pub(crate) fn three_environments(plane: &'static ControlPlane) {
     let kinds = ["configmaps", "namespaces", "persistentvolumeclaims", "secrets", "services"];
     let kinds = kinds.map(|plural| format!("/api/v1/{plural}")).into_iter();
     let others = ["apps/v1/deployments", "apps/v1/statefulsets", "batch/v1/cronjobs"];
-    let expected = kinds.chain(others.map(|path| format!("/apis/{path}"))).map(|path| (path, 1)).collect();
-    assert_eq!(watches, expected, "one watch for each kind, whatever the number of environments");
+    let statements = format!("/api/v1/namespaces/{}/configmaps", stage.agent_namespace);
+    let expected = kinds.chain(others.map(|path| format!("/apis/{path}"))).chain([statements]);
+    let expected = expected.map(|path| (path, 1)).collect();
+    assert_eq!(
+        watches, expected,
+        "one watch for each kind and one for statements, whatever the number of environments"
+    );
     stage.proxy.forget();
     for namespace in ["shared-staging", "shared-dev", "shared-prod"] {
         stage.proxy.forget();

@@ -72,6 +72,31 @@ impl Mirror {
         Ok(tags)
     }
 
+    /// Keeps a tag that came by another road than the remote, so that [`Mirror::tags`] reads it as any other.
+    ///
+    /// # Errors
+    /// [`GitError::Folder`]; [`GitError::Corrupt`] where its bytes are not those that its id names.
+    pub fn keep_tag(&self, tag: &RawTag) -> Result<(), GitError> {
+        let repository = self.repository()?;
+        let wrong = |error: git2::Error| GitError::folder(&self.folder, error.message());
+        let written = repository.odb().and_then(|odb| odb.write(ObjectType::Tag, &tag.bytes)).map_err(wrong)?;
+        if written == oid(&tag.id)? {
+            return Ok(());
+        }
+        let (object, found) = (format!("tag `{}`", tag.name.short()), format!("has the id {written}"));
+        Err(GitError::Corrupt { object, found })
+    }
+
+    /// Of these tags, those that [`Mirror::tags`] can read without the remote.
+    ///
+    /// # Errors
+    /// [`GitError::Folder`], [`GitError::Corrupt`].
+    pub fn tags_at_hand(&self, wanted: &[(RefName, ObjectId)]) -> Result<Vec<(RefName, ObjectId)>, GitError> {
+        let found = self.read_tags(wanted)?;
+        let at_hand = wanted.iter().zip(found).filter(|(_, known)| !matches!(known, Known::Missing));
+        Ok(at_hand.map(|(tag, _)| tag.clone()).collect())
+    }
+
     /// Statements are few; somebody who pushes many wants the agent to be busy.
     fn few_enough(&self, wanted: &[(RefName, ObjectId)]) -> Result<(), GitError> {
         let mut counts: BTreeMap<Option<(PipelineName, EnvironmentName)>, u64> = BTreeMap::new();

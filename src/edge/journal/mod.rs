@@ -1,8 +1,8 @@
 //! The journal: what the agent must remember, as objects in its own namespace.
 //!
-//! Entries of the deployment log, release bytes, inventories, first-seen times and the agent's key. In: bytes and
-//! values. Out: the same, or an error that tells "there is none" from "it cannot be read" and "refused" from "nobody
-//! knows". Nothing here judges what it stores: [`crate::deploylog::replay`] does.
+//! Entries of the deployment log, release bytes, inventories, first-seen times, the agent's key, and statements that did
+//! not come by Git. In: bytes and values. Out: the same, or an error that tells "there is none" from "it cannot be read"
+//! and "refused" from "nobody knows". Nothing here judges what it stores: [`crate::deploylog::replay`] does.
 
 mod answer;
 mod entries;
@@ -10,6 +10,7 @@ mod key;
 mod releases;
 mod shelf;
 mod state;
+mod statements;
 
 use std::collections::BTreeMap;
 
