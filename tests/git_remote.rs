@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         backend.as_deref(),
         over_http::fetches_over_http,
         over_http::tags_are_fetched_over_http_without_what_they_are_on,
+        over_http::a_push_that_the_server_refuses_is_told_from_one_that_fails,
         over_http::row_01_a_missing_repository_is_a_failed_fetch,
         over_http::row_02_good_credentials_are_sent_and_bad_ones_once,
         over_http::row_02_a_forbidden_repository_is_a_failed_authentication,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::edge::git::{GitError, Mirror};
 use crate::name::{Class, CommitId, Reason};
-use crate::render::{self, Closing, Closure, Sources};
+use crate::render::{self, Closing, Closure, Sources, Tree};
 
 /// Closes the inputs of a commit; nothing is run.
 pub(super) fn close(
@@ -19,10 +19,15 @@ pub(super) fn close(
         }
         Err(error) => return Err(error),
     };
+    close_tree(mirror, &tree, sources)
+}
+
+/// Closes the inputs of a tree that is no commit's yet.
+pub(super) fn close_tree(mirror: &Mirror, tree: &Tree, sources: &Sources) -> Result<Result<Closure, Reason>, GitError> {
     let mut contents = BTreeMap::new();
     loop {
-        match render::close(&tree, sources, &contents) {
-            Ok(Closing::Needs(paths)) => match mirror.read(&tree, &paths) {
+        match render::close(tree, sources, &contents) {
+            Ok(Closing::Needs(paths)) => match mirror.read(tree, &paths) {
                 Ok(read) => contents.extend(read),
                 Err(error) if error.reason().code.class() == Class::Refused => return Ok(Err(error.reason())),
                 Err(error) => return Err(error),

@@ -9,6 +9,7 @@ mod facts;
 pub mod judge;
 pub mod observe;
 pub mod promote;
+pub mod revert;
 pub mod run;
 pub mod site;
 pub mod stand;

@@ -70,7 +70,7 @@ pub async fn draft(
     }
     let files = Move { take: moves.take.clone(), drop: moves.drop.clone() };
     let (ours, theirs) = (tip.clone(), release.commit.id.clone());
-    let tree = site.with_mirror(move |mirror| mirror.promoted_tree(&ours, &theirs, &files)).await;
+    let tree = site.with_mirror(move |mirror| mirror.composed_tree(&ours, &theirs, &files)).await;
     Ok(Some(Draft {
         tip: tip.clone(),
         from: from.environment.clone(),
@@ -144,7 +144,7 @@ pub(super) async fn push(
     let message = draft.message(&environment.name, None);
     let branch = environment.branch.clone();
     let pushed = site.with_mirror(move |mirror| {
-        let parents = [&draft.tip, &draft.upstream.id];
+        let parents = &[&draft.tip, &draft.upstream.id];
         let making = Making { tree: &draft.tree, parents, person: &person, message: &message };
         let commit = mirror.make_commit(&making, &|payload| key.sign(GIT_NAMESPACE, payload))?;
         mirror.push(&commit, &branch)?;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lockmaster::edge::git::{Auth, Mirror, Remote};
+use lockmaster::edge::git::{Auth, GitError, Mirror, Remote};
 use lockmaster::name::{Code, CommitId};
 
-use crate::git_support::{Scene, assert_code, main_branch, remote};
+use crate::git_support::{Scene, assert_code, main_branch, reference, remote};
 use crate::http::{Manners, Server};
 
 const TOKEN: &str = "hunter2-token";
@@ -61,6 +61,31 @@ pub(crate) fn tags_are_fetched_over_http_without_what_they_are_on() {
     assert_eq!(server.requests().len(), asked, "what is there is not asked for");
     mirror.fetch(&[(main_branch(), tip.clone())]).expect("because tags are in nobody's way");
     assert_eq!(mirror.tree(&tip).expect("because it was fetched").len(), 1);
+}
+
+pub(crate) fn a_push_that_the_server_refuses_is_told_from_one_that_fails() {
+    let scene = Scene::new();
+    scene.git(&["config", "http.receivepack", "true"]);
+    let first = scene.commit("a", "1");
+    let second = scene.commit("a", "2");
+    let server = Server::start(&scene, polite());
+    let mirror = scene.mirror_of(remote(&server.url()));
+    mirror.fetch(&[(main_branch(), second.clone())]).expect("because it is there");
+    mirror.push(&second, &reference("refs/heads/next")).expect("because nobody protects it");
+    let is_refused = |pushed: Result<(), GitError>| matches!(pushed, Err(GitError::Refused { .. }));
+    let rewound = mirror.push(&first, &reference("refs/heads/next"));
+    assert!(is_refused(rewound), "nothing is pushed by force");
+    // git protects the branch that is checked out (git-config, `receive.denyCurrentBranch`).
+    scene.git(&["reset", "--quiet", "--hard", first.as_str()]);
+    let protected = mirror.push(&second, &main_branch());
+    assert!(
+        matches!(&protected, Err(GitError::Refused { found, .. }) if found.contains("checked out")),
+        "{protected:?}"
+    );
+    assert_code(protected, Code::FetchFailed);
+    drop(server);
+    let gone = mirror.push(&second, &reference("refs/heads/other"));
+    assert!(gone.is_err() && !is_refused(gone), "nobody answered");
 }
 
 pub(crate) fn row_01_a_missing_repository_is_a_failed_fetch() {

@@ -13,6 +13,9 @@ pub enum GitError {
     /// The remote is gone, unreachable or broke off.
     #[error("remote `{url}`: {found}")]
     Fetch { url: String, found: String },
+    /// The remote answered, and does not take a push to this branch.
+    #[error("remote `{url}`: does not take the push to `{branch}`: {found}")]
+    Refused { url: String, branch: String, found: String },
     /// One side did not accept who the other is.
     #[error("remote `{url}`: {found}")]
     Authentication { url: String, found: String },
@@ -58,6 +61,7 @@ impl GitError {
             GitError::Limit { file: Some(file), .. } => reason.at_file(file, None, None),
             GitError::InvalidUrl { .. }
             | GitError::Fetch { .. }
+            | GitError::Refused { .. }
             | GitError::Authentication { .. }
             | GitError::RefNotFound { .. }
             | GitError::ShallowRemote { .. }
@@ -70,7 +74,7 @@ impl GitError {
     fn code(&self) -> Code {
         match self {
             GitError::InvalidUrl { .. } => Code::InvalidValue,
-            GitError::Fetch { .. } | GitError::Folder { .. } => Code::FetchFailed,
+            GitError::Fetch { .. } | GitError::Refused { .. } | GitError::Folder { .. } => Code::FetchFailed,
             GitError::Authentication { .. } => Code::AuthenticationFailed,
             GitError::RefNotFound { .. } => Code::RefNotFound,
             GitError::ShallowRemote { .. } | GitError::IncompleteHistory { .. } => Code::IncompleteHistory,

@@ -1,7 +1,8 @@
-//! The commit of a promotion: its tree is put together from two commits by path, never merged as text.
+//! Commits that the agent or a verb makes: a promotion, or a revert. Their tree is put together from two commits by path,
+//! never merged as text.
 
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, ObjectType, Oid, PushOptions, Repository, Signature};
+use git2::{ErrorCode, FileMode, ObjectType, Oid, PushOptions, Repository, Signature};
 
 use crate::name::{CommitId, ObjectId, RefName, RepoPath};
 
@@ -11,10 +12,10 @@ use super::forge::Sign;
 use super::mirror::{Mirror, parse};
 use super::{commit_id, object_id};
 
-/// Which files a promotion takes, and which it takes away.
+/// Which files a commit takes of another one, and which it takes away.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Move {
-    /// Files of the upstream commit, by their path there and the path that they get.
+    /// Files of the other commit, by their path there and the path that they get.
     pub take: Vec<(RepoPath, RepoPath)>,
     /// Files of the tip that go.
     pub drop: Vec<RepoPath>,
@@ -26,7 +27,7 @@ pub struct Making<'m> {
     /// Its tree.
     pub tree: &'m ObjectId,
     /// Its parents: the tip of the branch first.
-    pub parents: [&'m CommitId; 2],
+    pub parents: &'m [&'m CommitId],
     /// Who makes it: a principal, which is name and address in one.
     pub person: &'m str,
     /// The message.
@@ -34,17 +35,17 @@ pub struct Making<'m> {
 }
 
 impl Mirror {
-    /// Writes the tree of a promotion: the tip's, with files of the upstream commit in it.
+    /// Writes a tree: the tip's, with files of another commit in it.
     ///
     /// # Errors
     /// [`GitError::NotInTree`]; [`GitError::Corrupt`]; [`GitError::Folder`].
-    pub fn promoted_tree(&self, tip: &CommitId, upstream: &CommitId, files: &Move) -> Result<ObjectId, GitError> {
+    pub fn composed_tree(&self, tip: &CommitId, other: &CommitId, files: &Move) -> Result<ObjectId, GitError> {
         let repository = self.repository()?;
         let tree = |commit: &CommitId| {
             let wrong = |error: git2::Error| GitError::from_object(&format!("commit `{commit}`"), &error);
             repository.find_commit(parse(commit)?).and_then(|commit| commit.tree()).map_err(wrong)
         };
-        let (ours, theirs) = (tree(tip)?, tree(upstream)?);
+        let (ours, theirs) = (tree(tip)?, tree(other)?);
         let mut update = TreeUpdateBuilder::new();
         for path in &files.drop {
             update.remove(path.as_str());
@@ -71,11 +72,10 @@ impl Mirror {
     fn try_commit(&self, repository: &Repository, making: &Making<'_>, sign: Sign<'_>) -> Result<Oid, git2::Error> {
         let person = Signature::now(making.person, making.person)?;
         let tree = repository.find_tree(Oid::from_str(making.tree.as_str())?)?;
-        let parents =
-            making.parents.map(|parent| Oid::from_str(parent.as_str()).and_then(|id| repository.find_commit(id)));
-        let [first, second] = parents;
-        let (first, second) = (first?, second?);
-        let content = repository.commit_create_buffer(&person, &person, making.message, &tree, &[&first, &second])?;
+        let find = |parent: &&CommitId| Oid::from_str(parent.as_str()).and_then(|id| repository.find_commit(id));
+        let parents = making.parents.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+        let content = repository.commit_create_buffer(&person, &person, making.message, &tree, &parents)?;
         let text = std::str::from_utf8(&content).map_err(|error| git2::Error::from_str(&error.to_string()))?;
         repository.commit_signed(text, sign(&content).trim_end(), None)
     }
@@ -83,7 +83,8 @@ impl Mirror {
     /// Pushes a commit to a branch of the remote, as a fast-forward: never by force.
     ///
     /// # Errors
-    /// [`GitError::Fetch`] if the remote does not take it; [`GitError::Authentication`].
+    /// [`GitError::Refused`] if the remote does not take it: the branch moved, or is protected; [`GitError::Fetch`];
+    /// [`GitError::Authentication`].
     pub fn push(&self, commit: &CommitId, branch: &RefName) -> Result<(), GitError> {
         let repository = self.repository()?;
         let id = parse(commit)?;
@@ -115,16 +116,16 @@ impl Mirror {
         let pushed = repository
             .remote_anonymous(&self.remote().url)
             .and_then(|mut remote| remote.push(&[spec.as_str()], Some(&mut options)))
-            .map_err(|error| door.explain(&error));
+            .map_err(|error| (error.code() == ErrorCode::NotFastForward, door.explain(&error)));
         drop(options);
-        pushed?;
-        match refused.take() {
-            None => Ok(()),
-            Some(found) => Err(GitError::Fetch {
-                url: self.remote().to_string(),
-                found: format!("does not take the push to `{branch}`: {found}"),
-            }),
-        }
+        let refused = match pushed {
+            Ok(()) => refused.take(),
+            // The library looks at what the remote listed, and does not ask it.
+            Err((true, _)) => Some("the branch moved".to_owned()),
+            Err((false, error)) => return Err(error),
+        };
+        let url = || self.remote().to_string();
+        refused.map_or(Ok(()), |found| Err(GitError::Refused { url: url(), branch: branch.to_string(), found }))
     }
 }
 

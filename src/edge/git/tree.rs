@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use git2::{ErrorCode, ObjectType, Odb, Oid};
 
-use crate::name::{CommitId, RepoPath};
+use crate::name::{CommitId, ObjectId, RepoPath};
 use crate::render::{Contents, EntryKind, Tree, TreeEntry};
 
 use super::error::GitError;
@@ -29,9 +29,22 @@ impl Mirror {
             }
             _ => GitError::from_object(&format!("commit `{commit}`"), &error),
         })?;
-        let mut listing =
-            Listing { odb: &odb, limit: self.limits.tree_entries, seen: 0, damaged: false, tree: Tree::new() };
-        let listed = listing.list(found.tree_id(), "", 0);
+        self.list(&odb, found.tree_id())
+    }
+
+    /// Every file of a tree that lies in the mirror, as [`Mirror::tree`] gives those of a commit.
+    ///
+    /// # Errors
+    /// As [`Mirror::tree`].
+    pub fn files(&self, tree: &ObjectId) -> Result<Tree, GitError> {
+        let repository = self.repository()?;
+        let odb = repository.odb().map_err(|error| GitError::from_object("mirror", &error))?;
+        self.list(&odb, parse(&CommitId(tree.clone()))?)
+    }
+
+    fn list(&self, odb: &Odb<'_>, tree: Oid) -> Result<Tree, GitError> {
+        let mut listing = Listing { odb, limit: self.limits.tree_entries, seen: 0, damaged: false, tree: Tree::new() };
+        let listed = listing.list(tree, "", 0);
         // A tree that is malformed is so at the remote too: only an object that cannot be read damages the mirror.
         if listing.damaged { self.suspect(listed) } else { listed }?;
         Ok(listing.tree)
