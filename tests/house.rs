@@ -170,7 +170,7 @@ const PROOFS: [(&str, &str); 5] = [
     ("src/revision/mod.rs", "Verified"),
     ("src/render/mod.rs", "Rendered"),
     ("src/plan/mod.rs", "Plan"),
-    ("src/gate/mod.rs", "Admitted"),
+    ("src/gate/admitted.rs", "Admitted"),
     ("src/deploylog/mod.rs", "Recalled"),
 ];
 

@@ -331,7 +331,7 @@ fn row_54_much_or_what_takes_more_with_it_waits_for_a_person() {
     for (objects, prune_share, going, waiting) in table {
         let (inventory, standing) = doomed(objects);
         let policy = Policy { prune_share, ..World::new(&[]).policy };
-        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &policy);
+        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &policy, None);
         assert_eq!((keys.len(), waits.len()), (going, waiting), "share {prune_share}");
     }
     let guarded = [
@@ -342,7 +342,7 @@ fn row_54_much_or_what_takes_more_with_it_waits_for_a_person() {
     ];
     for object in guarded {
         let (inventory, standing) = doomed(vec![object.clone()]);
-        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &World::new(&[]).policy);
+        let (keys, waits) = prunable(&inventory, |key| standing.get(key).is_some(), &World::new(&[]).policy, None);
         let waiting: Vec<_> = waits.into_iter().map(|reason| (reason.code, reason.object)).collect();
         assert_eq!((keys, waiting), (vec![], vec![(Code::PruneNeedsApproval, Some(key(&object)))]));
     }

@@ -8,22 +8,22 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Environment;
 use crate::course::{self, Answer, Appended, Decree, Glance, InventoryWritten, Known, Order};
-use crate::deploylog::{self, Action, Log, LogName, Past, Proposal, Replay, Stated};
+use crate::deploylog::{self, Log, LogName, Past, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::exposition;
 use crate::edge::journal;
-use crate::gate;
 use crate::name::{Class, Code, CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
 use crate::plan::Live;
-use crate::revision::statement::Verb;
 use crate::signature::AgentKey;
 
 use super::checking;
-use super::facts;
+use super::decrees;
 use super::judge::{self, Depth};
 use super::observe;
 use super::promote;
+use super::revert;
+use super::rollback;
 use super::site::{Site, Target};
 
 /// How long stored bytes are left alone after they were last touched, however old their release is.
@@ -63,6 +63,11 @@ impl Carrier {
                 self.count_judged(&judged);
                 Answer::Judged(Box::new(judged))
             }
+            Order::RollBack(back) => {
+                let judged = rollback::roll_back(&self.site, &self.environment, &back).await;
+                Answer::RolledBack(Box::new(judged))
+            }
+            Order::Revert { tip, past } => Answer::Reverted(self.revert(&tip, &past).await),
             Order::StoreRelease { release, bytes } => Answer::Stored(self.store(release, &bytes).await),
             Order::Append(proposal) => Answer::Appended(self.append(&proposal).await),
             Order::Recall => Answer::Recalled(self.recall().await.map(Box::new)),
@@ -118,46 +123,21 @@ impl Carrier {
         }
     }
 
-    /// The freezes, and their ends, that these tags state and that their signers may state.
+    /// Pushes the commit that makes Git agree with a rollback.
+    async fn revert(&self, tip: &CommitId, past: &Past) -> course::Reverted {
+        match revert::after(&self.site, &self.environment, tip, past).await {
+            Ok(reverted) => reverted,
+            Err(reason) => {
+                let environment = &self.environment.name;
+                tracing::warn!(%environment, code = %reason.code, reason = %reason.message, "revert-failed");
+                course::Reverted::Failed(reason)
+            }
+        }
+    }
+
     async fn decrees(&self, listed: &BTreeMap<RefName, ObjectId>) -> Result<Vec<Decree>, Reason> {
-        let rules = self.site.setup.pipeline.rules(&self.environment);
-        let mut found = facts::statements(&self.site, &self.environment, listed).await?;
-        let environment = &self.environment.name;
-        for (_, reason) in &found.void {
-            tracing::warn!(%environment, code = %reason.code, reason = %reason.message, "statement-not-applicable");
-        }
-        let mut decrees = Vec::new();
-        for statement in found.good {
-            let action = match statement.verb() {
-                Verb::Freeze if statement.until().is_some() && gate::may_freeze(&rules, statement.signer()) => {
-                    Action::Freeze
-                }
-                Verb::Unfreeze if gate::may_unfreeze(&rules, statement.signer()) => Action::Unfreeze,
-                verb => {
-                    let (name, signer) = (statement.name(), statement.signer());
-                    let reason = match verb {
-                        Verb::Freeze if statement.until().is_none() => "it does not say `Until:`".to_owned(),
-                        Verb::Approve | Verb::Freeze | Verb::Unfreeze => format!("{signer} may not say so here"),
-                        Verb::Hold | Verb::Unhold | Verb::Rollback => {
-                            format!("`{}` is not supported yet: nothing is done about it", verb.as_str())
-                        }
-                    };
-                    tracing::warn!(%environment, name, reason, "statement-not-applicable");
-                    continue;
-                }
-            };
-            decrees.push(Decree {
-                action,
-                signer: statement.signer().clone(),
-                stated: Stated {
-                    payload_hash: statement.payload_hash(),
-                    until: statement.until().filter(|_| action == Action::Freeze),
-                    reason: statement.headline(),
-                },
-                bytes: found.bytes.remove(&statement.payload_hash()).unwrap_or_default(),
-            });
-        }
-        Ok(decrees)
+        let log = self.desk.lock().await.replay.as_ref().map(|replay| replay.log().clone()).unwrap_or_default();
+        decrees::read(&self.site, &self.environment, &log, listed).await
     }
 
     async fn store(&self, release: crate::name::Digest, bytes: &[u8]) -> Result<(), Reason> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::{Brief, Judged, Opening, Verdict};
-use crate::deploylog::{self, EntryCommit, Signer};
+use crate::deploylog::{self, Cause, EntryCommit, Signer};
 use crate::edge::clock;
 use crate::edge::git::GitError;
 use crate::gate::{self, Admission, Gate};
@@ -21,6 +21,7 @@ use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified
 use super::closing::close;
 use super::facts;
 use super::observe::observe;
+use super::rollback;
 use super::site::Site;
 
 /// The longest that one kustomize child may run.
@@ -172,6 +173,12 @@ async fn walk(
     if unchanged(brief, &source.closure) {
         return Ok(Finding::Unchanged);
     }
+    if let Ok(closure) = &source.closure
+        && let Some(finding) = going_back(site, environment, brief, closure, depth, outlook).await?
+    {
+        steps.end("recall", outlook);
+        return Ok(finding);
+    }
     let verified = judgement.verdict?;
     steps.end("verify", outlook);
     if depth == Depth::Signatures {
@@ -201,6 +208,37 @@ async fn walk(
     let admission = bench.admit(plan, outlook);
     steps.end("admit", outlook);
     Ok(admission)
+}
+
+/// Content that ran here and was proven is gone back to, whoever signed it: neither rendered nor observed.
+async fn going_back(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    closure: &Closure,
+    depth: Depth,
+    outlook: &mut Outlook,
+) -> Result<Option<Finding>, Stop> {
+    let tip = outlook.commits.iter().find(|commit| commit.id == brief.tip);
+    let by_writer = tip.is_some_and(|tip| tip.authorised_by().is_some());
+    let Some(to) = rollback::recognise(site, environment, brief, closure.inputs(), by_writer).await? else {
+        return Ok(None);
+    };
+    if depth < Depth::Plan {
+        return Ok(Some(Finding::Accepted));
+    }
+    let asked = rollback::Asked { cause: Cause::Commit, commit: &outlook.candidate, rewind: false };
+    match rollback::admit(site, environment, &brief.past, to, asked).await {
+        Ok(admitted) => {
+            outlook.gates = admitted.asked().to_vec();
+            Ok(Some(Finding::Admitted(Opening { admitted })))
+        }
+        Err(rollback::Stop::Gates(gates, reasons)) => {
+            outlook.gates = gates;
+            Ok(Some(Finding::Stopped { refused: false, reasons }))
+        }
+        Err(rollback::Stop::Refused(reason) | rollback::Stop::Unreachable(reason)) => Err(Stop::from(reason)),
+    }
 }
 
 /// What a candidate is judged by at its gates.

@@ -120,7 +120,11 @@ pub async fn recall(
     })
 }
 
-async fn stored_release(target: &Target, environment: &Environment, release: Digest) -> Result<ManifestSet, Reason> {
+pub(super) async fn stored_release(
+    target: &Target,
+    environment: &Environment,
+    release: Digest,
+) -> Result<ManifestSet, Reason> {
     let bytes = stored_bytes(target, environment, release).await?;
     let unreadable = |problem: String| {
         Reason::new(Code::LogRegressed, format!("the stored release `{release}` cannot be read: {problem}"))
@@ -128,8 +132,12 @@ async fn stored_release(target: &Target, environment: &Environment, release: Dig
     ManifestSet::from_bytes(&bytes).map_err(unreadable)
 }
 
-async fn stored_bytes(target: &Target, environment: &Environment, release: Digest) -> Result<Vec<u8>, Reason> {
+pub(super) async fn stored_bytes(
+    target: &Target,
+    environment: &Environment,
+    release: Digest,
+) -> Result<Vec<u8>, Reason> {
     let stored = target.journal.release(&environment.name, release).await.map_err(|error| error.reason())?;
-    let lost = || Reason::new(Code::LogRegressed, format!("the bytes of the standing release `{release}` are gone"));
+    let lost = || Reason::new(Code::LogRegressed, format!("the stored bytes of the release `{release}` are gone"));
     stored.ok_or_else(lost)
 }

@@ -3,7 +3,8 @@
 //! back as a candidate that equals the standing release.
 
 use crate::config::Environment;
-use crate::deploylog::{Inputs, Logged};
+use crate::course::Reverted;
+use crate::deploylog::{Inputs, Logged, Past};
 use crate::edge::git::{GitError, Making, Mirror, Move};
 use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
 use crate::render::Sources;
@@ -126,6 +127,26 @@ pub async fn push(
     }
     site.board.look_now();
     Ok(pushed)
+}
+
+/// Makes Git agree with the standing release, if that is a rollback.
+///
+/// # Errors
+/// See [`push`].
+pub(super) async fn after(
+    site: &Site,
+    environment: &Environment,
+    tip: &CommitId,
+    past: &Past,
+) -> Result<Reverted, Reason> {
+    let standing = past.standing.as_ref().and_then(|standing| Some((standing, standing.rollback.as_ref()?)));
+    let Some((standing, rollback)) = standing else { return Ok(Reverted::Nothing) };
+    let undone = standing.supersedes.unwrap_or_default();
+    let to = Logged { sequence: rollback.to, ..standing.clone() };
+    Ok(match push(site, environment, tip, undone, &to).await? {
+        Pushed::Nothing => Reverted::Nothing,
+        Pushed::To(_) => Reverted::Pushed,
+    })
 }
 
 /// Whether somebody else made the branch agree meanwhile.

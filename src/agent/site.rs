@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use crate::config::{Environment, Pipeline, Promote};
+use crate::config::{Environment, OnFailure, Pipeline, Promote};
 use crate::course::Settings;
 use crate::edge::cluster::Cluster;
 use crate::edge::events::Events;
@@ -206,6 +206,12 @@ impl Site {
         HashKey::new(self.key.as_ref().map(|key| key.derive("drift hashes")).unwrap_or_default())
     }
 
+    /// How many releases stay recallable.
+    #[must_use]
+    pub fn keep(&self) -> usize {
+        usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX)
+    }
+
     /// What the course needs of the configuration.
     #[must_use]
     pub fn settings(&self, environment: &Environment) -> Settings {
@@ -217,9 +223,11 @@ impl Site {
             environment: environment.name.clone(),
             deadline: environment.deadline,
             soak: environment.promotion.soak,
+            rolls_back: environment.promotion.on_failure == OnFailure::Rollback,
+            reverts: self.writer_key.is_some(),
             promotes: self.writer_key.is_some() && environment.promotion.promote == Promote::Auto,
             checks: self.setup.pipeline.checks_of(environment).into_iter().cloned().collect(),
-            keep: usize::try_from(self.setup.pipeline.keep).unwrap_or(usize::MAX),
+            keep: self.keep(),
             policy: self.policy(environment),
             fence: self.fence(environment),
             hash_key: self.hash_key(),

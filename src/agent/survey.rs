@@ -72,14 +72,14 @@ pub fn nothing() -> Known {
 
 /// What a candidate is judged against.
 #[must_use]
-pub fn brief(known: &Known, tip: CommitId, statements: BTreeMap<RefName, ObjectId>) -> Brief {
+pub fn brief(site: &Site, known: &Known, tip: CommitId, statements: BTreeMap<RefName, ObjectId>) -> Brief {
     let standing = known.log.standing.as_ref();
     Brief {
         tip,
         accepted: known.log.accepted.clone(),
         standing: standing.map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
         inventory: known.inventory.clone(),
-        past: Past::of(&known.log),
+        past: Past::of(&known.log, site.keep()),
         statements,
     }
 }
@@ -97,7 +97,7 @@ pub async fn survey(site: &Site, environment: &Environment, known: Known, look: 
             judge::judge(
                 site,
                 environment,
-                &brief(&known, commit.clone(), statements.unwrap_or_default()),
+                &brief(site, &known, commit.clone(), statements.unwrap_or_default()),
                 Depth::Plan,
             )
             .await,
@@ -123,7 +123,9 @@ async fn objects(
     let proven = matches!(standing.outcome, Some((Phase::Proven, _))) && site.key.is_some();
     let drifted = proven.then(|| live.iter().filter(|(key, live)| is_drifted(site, known, key, live)).count());
     let health = live.into_iter().map(|(key, live)| (key, assess(&live, standing.opened_at, now))).collect();
-    let (_, prune_waits) = plan::prunable(&known.inventory, |key| set.get(key).is_some(), &site.policy(environment));
+    let undone = standing.rollback.as_ref().map(|rollback| rollback.to);
+    let names = |key: &_| set.get(key).is_some();
+    let (_, prune_waits) = plan::prunable(&known.inventory, names, &site.policy(environment), undone);
     Ok(Objects { set, health, prune_waits, drifted })
 }
 

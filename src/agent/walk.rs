@@ -292,6 +292,7 @@ fn turn(order: &Order) -> Turn {
         Order::ReadLog
         | Order::ReadStatements(_)
         | Order::Judge(_)
+        | Order::RollBack(_)
         | Order::Recall
         | Order::Look { .. }
         | Order::Confirm(_)
@@ -300,7 +301,7 @@ fn turn(order: &Order) -> Turn {
         Order::Tell(_) => Turn::Read,
         Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
         Order::EndCheck { .. } => Turn::Read,
-        Order::Promote { .. } => Turn::Write,
+        Order::Promote { .. } | Order::Revert { .. } => Turn::Write,
         Order::Apply { .. } | Order::Delete { .. } => Turn::Limited,
     }
 }

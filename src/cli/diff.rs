@@ -41,7 +41,7 @@ pub(super) async fn diff(site: &Site, arguments: &arguments::Diff) -> Result<Ans
         return Err(Reason::new(Code::Usage, text));
     };
     let set = survey::standing_set(site, &environment, &standing).await?;
-    let mut brief = survey::brief(&known, standing.commit.id.clone(), BTreeMap::new());
+    let mut brief = survey::brief(site, &known, standing.commit.id.clone(), BTreeMap::new());
     // Without a standing release to compare with, every object is read and dry-run.
     brief.standing = None;
     let ground: Ground = observe::observe(site, &environment, &set, &brief).await?;

@@ -55,7 +55,7 @@ pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
     for environment in site.environments() {
         // What cannot be read or judged now, the agent tells.
         let Look { tip: Ok(tip), statements } = looked.at(site, environment) else { continue };
-        let brief = survey::brief(&survey::nothing(), tip, statements.unwrap_or_default());
+        let brief = survey::brief(site, &survey::nothing(), tip, statements.unwrap_or_default());
         let outlook = judge(site, environment, &brief, Depth::Plan).await;
         let Finding::Stopped { reasons, .. } = outlook.verdict else { continue };
         if reasons.iter().any(|reason| reason.code == Code::NamespaceNotFound) {

@@ -90,7 +90,7 @@ pub(super) async fn explain(site: &Site, target: &Target, hints: bool) -> Result
             outlook.commits.iter().find(|commit| commit.id == outlook.candidate.id && commit.carrier.is_some());
         carried_by = carrier.map(|commit| commit.claimed_author.clone());
     }
-    let standing = Past::of(&survey.known.log).standing;
+    let standing = Past::of(&survey.known.log, 1).standing;
     let stand = Stand::of_survey(survey, environment.on_drift, None);
     let explained = Explained {
         target: shown_target(target, tip.as_ref()),

@@ -96,7 +96,7 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
         match commit {
             Ok(commit) => {
                 tip = Some(commit.clone());
-                judged(site, environment, &known, survey::brief(&known, commit, statements)).await?
+                judged(site, environment, &known, survey::brief(site, &known, commit, statements)).await?
             }
             Err(reason) if reason.code.class() == Class::Refused => Planned::Impossible(vec![reason]),
             Err(reason) => return Err(reason),
@@ -144,7 +144,7 @@ pub(super) async fn report(
     set: &ManifestSet,
 ) -> Result<Report, Reason> {
     let nobody = CommitId("0".repeat(40).parse().map_err(|_| Reason::new(Code::Bug, "forty zeros are an id"))?);
-    let brief = survey::brief(known, nobody, BTreeMap::new());
+    let brief = survey::brief(site, known, nobody, BTreeMap::new());
     let ground = observe::observe(site, environment, set, &brief).await?;
     Ok(plan::report(set, &ground.borrowed()))
 }

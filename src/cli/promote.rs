@@ -54,7 +54,7 @@ pub(super) async fn promote(
             .map_err(|error| Failure::new(Code::Bug, format!("git prints an id that is none: {error}")))?,
     );
     let known = survey::known(site, &environment).await?;
-    let brief = survey::brief(&known, made.clone(), statements);
+    let brief = survey::brief(site, &known, made.clone(), statements);
     let outlook = judge::judge(site, &environment, &brief, Depth::Plan).await;
     if let Finding::Stopped { refused: true, reasons } = &outlook.verdict {
         return Ok(told.refused(reasons, hints));

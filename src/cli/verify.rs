@@ -96,7 +96,7 @@ async fn judge_one(site: &Site, environment: &Environment, target: &Target, dept
     let tip = found.as_ref().ok().cloned();
     let outlook = match found {
         Ok(commit) => {
-            let brief = survey::brief(known.as_ref().unwrap_or(&survey::nothing()), commit.clone(), statements);
+            let brief = survey::brief(site, known.as_ref().unwrap_or(&survey::nothing()), commit.clone(), statements);
             let outlook = judge::judge(site, environment, &brief, depth).await;
             match outlook.verdict {
                 Finding::Unreachable(reason) => return Err(reason),

@@ -118,7 +118,7 @@ impl View {
     /// The freeze that ends last: what a person stated, else what the pipeline says. Whether it is over is told by the
     /// clock of this machine.
     fn freeze(&self, now: Timestamp) -> Option<Frozen> {
-        let stated = Past::of(&self.stand.log).freezes.into_iter().filter(|freeze| now < freeze.until);
+        let stated = Past::of(&self.stand.log, 1).freezes.into_iter().filter(|freeze| now < freeze.until);
         let stated = stated.map(|freeze| Frozen { until: freeze.until, by: freeze.by, reason: freeze.reason });
         let dated = freezes_at(&self.environment.freezes, now).map(|(freeze, until)| {
             let reason = freeze.reason().unwrap_or_default().to_owned();

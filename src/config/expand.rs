@@ -6,8 +6,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{
-    API_VERSION, Auth, Environment, Pipeline, Promote, Promotion, Publish, Queue, Repository, Trust, Writer, probe,
+    API_VERSION, Auth, Environment, OnFailure, Pipeline, Promote, Promotion, Publish, Queue, Repository, Trust, Writer,
+    probe,
 };
+use crate::gate::RollbackBy;
 use crate::gate::calendar::{Freeze, Zone};
 use crate::name::{EnvironmentName, RoleName};
 use crate::plan::{Adopt, OnDrift};
@@ -139,7 +141,13 @@ struct FullPromotion<'a> {
     soak: String,
     queue: Queue,
     promote: Promote,
-    on_failure: &'static str,
+    on_failure: OnFailure,
+    rollback: FullRollback,
+}
+
+#[derive(Serialize)]
+struct FullRollback {
+    by: RollbackBy,
 }
 
 #[derive(Serialize)]
@@ -153,7 +161,7 @@ struct FullApprovals<'a> {
 }
 
 fn full_promotion(promotion: &Promotion) -> FullPromotion<'_> {
-    let Promotion { from, own, own_images, approvals, give_up, max_age, soak, queue, promote } = promotion;
+    let Promotion { from, own, own_images, approvals, give_up, max_age, soak, queue, promote, .. } = promotion;
     let span = |duration: std::time::Duration| humantime::format_duration(duration).to_string();
     FullPromotion {
         from: from.as_ref().map(EnvironmentName::as_str),
@@ -170,7 +178,8 @@ fn full_promotion(promotion: &Promotion) -> FullPromotion<'_> {
         soak: span(*soak),
         queue: *queue,
         promote: *promote,
-        on_failure: "stop",
+        on_failure: promotion.on_failure,
+        rollback: FullRollback { by: promotion.rollback_by },
     }
 }
 

@@ -146,6 +146,7 @@ impl Pipeline {
             freezes: environment.freezes.clone(),
             give_up: promotion.give_up,
             finish: promotion.queue == Queue::Finish,
+            rollback_by: promotion.rollback_by,
         }
     }
 
@@ -268,6 +269,10 @@ pub struct Promotion {
     pub queue: Queue,
     /// Who moves the branch.
     pub promote: Promote,
+    /// What is done about a release that fails.
+    pub on_failure: OnFailure,
+    /// Whose commits go back.
+    pub rollback_by: gate::RollbackBy,
 }
 
 /// How many must approve.
@@ -301,6 +306,17 @@ pub enum Promote {
     Merge,
     /// The agent does, when upstream is proven.
     Auto,
+}
+
+/// What is done about a release that fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It stays, is healed, and goes no further.
+    #[default]
+    Stop,
+    /// The last proven release before it takes its place, once.
+    Rollback,
 }
 
 /// Who may write into an environment.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::environment::{Declared, or};
 use super::field::{Field, Fields, Findings};
 use super::value::{self, Bounds};
-use super::{ApprovalRule, Environment, Finding, Promote, Promotion, Queue, Severity, nearest};
-use crate::gate::EXPIRES;
+use super::{ApprovalRule, Environment, Finding, OnFailure, Promote, Promotion, Queue, Severity, nearest};
+use crate::gate::{EXPIRES, RollbackBy};
 use crate::name::{Code, EnvironmentName, Principal, RoleName};
 
 const DAY: u64 = 24 * 60 * 60;
@@ -38,10 +38,10 @@ pub(super) fn promotion(
     let soak = duration(fields, "soak", Duration::ZERO, &SOAK, findings);
     let queue = or(fields.take("queue"), None, |field| queue(field, findings).map(Some));
     let promote = or(fields.take("promote"), Promote::Merge, |field| promote(field, findings));
-    let stop = or(fields.take("onFailure"), (), |field| on_failure(field, findings));
+    let on_failure = or(fields.take("onFailure"), OnFailure::Stop, |field| on_failure(field, findings));
+    let rollback_by = or(fields.take("rollback"), RollbackBy::Anyone, |field| rollback(field, findings));
     let soak = soak?;
     let by_soak = if soak.is_zero() { Queue::Newest } else { Queue::Finish };
-    stop?;
     let promotion = Promotion {
         from: from?,
         own: own?,
@@ -52,6 +52,8 @@ pub(super) fn promotion(
         soak,
         queue: queue?.unwrap_or(by_soak),
         promote: promote?,
+        on_failure: on_failure?,
+        rollback_by: rollback_by?,
     };
     Some((promotion, place))
 }
@@ -152,12 +154,25 @@ fn promote(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<Promote> {
     })
 }
 
-fn on_failure(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<()> {
+fn on_failure(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<OnFailure> {
     field.parse(findings, |text| match text {
-        "stop" => Ok(()),
-        "rollback" => Err("which is not supported yet, expected `stop`".to_owned()),
-        _ => Err("expected `stop`".to_owned()),
+        "stop" => Ok(OnFailure::Stop),
+        "rollback" => Ok(OnFailure::Rollback),
+        _ => Err("expected `stop` or `rollback`".to_owned()),
     })
+}
+
+fn rollback(field: &Field<'_>, findings: &mut Findings<'_>) -> Option<RollbackBy> {
+    let mut fields = Fields::of(field.node, field.label.clone(), findings)?;
+    let by = or(fields.take("by"), RollbackBy::Anyone, |field| {
+        field.parse(findings, |text| match text {
+            "anyone" => Ok(RollbackBy::Anyone),
+            "writers" => Ok(RollbackBy::Writers),
+            _ => Err("expected `anyone` or `writers`".to_owned()),
+        })
+    });
+    fields.finish(findings);
+    by
 }
 
 /// Names of upstream environments that nobody declares, and promotions that lead back to where they began.

@@ -80,6 +80,8 @@ fn absent_keys_have_their_defaults() {
             soak: Duration::ZERO,
             queue: Queue::Newest,
             promote: Promote::Merge,
+            on_failure: OnFailure::Stop,
+            rollback_by: gate::RollbackBy::Anyone,
         },
         checks: Vec::new(),
         agent: "default".to_owned(),

@@ -1,11 +1,12 @@
 //! Steps 3 to 9: the candidate is judged, its bytes are stored, and it is put forward for opening.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
-use crate::deploylog::{EntryCommit, GateVerdict, Log, Past};
-use crate::manifest::ManifestSet;
+use crate::deploylog::{EntryCommit, GateVerdict, Log, Past, Rollback};
 use crate::name::{Code, CommitId, Digest, Reason};
 
 /// Where the candidate stands.
@@ -43,7 +44,7 @@ enum Stand {
 pub(super) struct Candidate {
     pub(super) commit: EntryCommit,
     pub(super) opening: Opening,
-    pub(super) durations_ms: std::collections::BTreeMap<String, u64>,
+    pub(super) durations_ms: BTreeMap<String, u64>,
     judged_at: Timestamp,
 }
 
@@ -53,8 +54,17 @@ impl Candidate {
         self.opening.admitted.promotes() && now.duration_since(self.judged_at) > FRESH
     }
 
-    fn release(&self) -> Digest {
-        self.opening.admitted.plan().report().digest
+    pub(super) fn new(
+        commit: EntryCommit,
+        opening: Opening,
+        durations_ms: BTreeMap<String, u64>,
+        judged_at: Timestamp,
+    ) -> Self {
+        Candidate { commit, opening, durations_ms, judged_at }
+    }
+
+    pub(super) fn release(&self) -> Digest {
+        self.opening.admitted.release()
     }
 }
 
@@ -159,10 +169,10 @@ impl Ahead {
         }
     }
 
-    /// The objects of a release whose `opened` entry is on its way.
-    pub(super) fn opening_names(&self) -> Option<&ManifestSet> {
+    /// The candidate whose `opened` entry is on its way.
+    pub(super) fn opening(&self) -> Option<&Candidate> {
         match &self.stand {
-            Stand::Opening(candidate) => Some(candidate.opening.admitted.plan().rendered().set()),
+            Stand::Opening(candidate) => Some(candidate),
             _ => None,
         }
     }
@@ -183,7 +193,13 @@ impl Ahead {
         }
     }
 
+    /// Whether the tip was opened already. One that was rolled back from while the branch stayed is a candidate again:
+    /// what holds it may end.
     fn is_accepted(&self, log: &Log) -> bool {
+        let rollback = log.standing.as_ref().and_then(|standing| standing.rollback.as_ref());
+        if rollback.is_some_and(Rollback::leaves_head) {
+            return false;
+        }
         let accepted = log.accepted.as_ref().map(|accepted| &accepted.id);
         accepted.is_some() && accepted == self.tip.as_ref()
     }
@@ -242,7 +258,7 @@ impl Course {
                     .as_ref()
                     .map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
                 inventory: known.inventory.clone(),
-                past: Past::of(&known.log),
+                past: Past::of(&known.log, self.settings.keep),
                 statements: self.decrees.listed.clone(),
             };
             self.issue(Awaited::Judge(tip.clone(), base, facts), Order::Judge(Box::new(brief)));
@@ -265,8 +281,7 @@ impl Course {
             Verdict::Admitted(opening) => {
                 self.succeeded();
                 self.ahead.retry = Backoff::default();
-                self.ahead.stand =
-                    Stand::Storing(Box::new(Candidate { commit: candidate, opening, durations_ms, judged_at: now }));
+                self.ahead.stand = Stand::Storing(Box::new(Candidate::new(candidate, opening, durations_ms, now)));
             }
             Verdict::Stopped { refused, reasons, gates, until } => {
                 self.succeeded();
@@ -287,7 +302,7 @@ impl Course {
         let Stand::Storing(candidate) = &self.ahead.stand else { return };
         let release = candidate.release();
         if !self.awaits(&Awaited::Store(release)) {
-            let bytes = candidate.opening.admitted.plan().rendered().set().to_bytes();
+            let bytes = candidate.opening.admitted.set().to_bytes();
             self.issue(Awaited::Store(release), Order::StoreRelease { release, bytes });
         }
     }
@@ -300,9 +315,11 @@ impl Course {
                     Stand::Storing(candidate) if candidate.release() == release => Stand::Ready(candidate),
                     other => other,
                 };
+                self.back.stored(release);
             }
             Err(reason) => {
                 self.ahead.retry.failed(now, None);
+                self.back.retry_later(now);
                 self.failed(reason);
             }
         }

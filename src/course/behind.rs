@@ -77,26 +77,26 @@ impl Behind {
         old.release
     }
 
-    /// Takes over an opening: its objects are those of the admitted plan. If the release before it was proven, what has the
+    /// Takes over an opening: its objects are those that were admitted. If the release before it was proven, what has the
     /// same manifest in both is applied already; else everything is to be written.
     pub(super) fn open(&mut self, log: &Log, known: Option<&Known>, opened: Option<Candidate>, now: Timestamp) {
         let Some(standing) = &log.standing else { return };
         let before = self.turn_to(standing.sequence);
         let Some(candidate) = opened else { return };
-        let plan = candidate.opening.admitted.plan();
-        if plan.report().digest != standing.release {
+        let admitted = &candidate.opening.admitted;
+        if admitted.release() != standing.release {
             return;
         }
-        let mut release = Release::new(Packed::new(plan.rendered().set()));
+        let mut release = Release::new(Packed::new(admitted.set()));
         self.strays.retain(|key, _| !release.packed.contains(key));
         let was = known.and_then(|known| known.log.standing.as_ref()?.outcome.as_ref());
         if matches!(was, Some((Phase::Proven, _))) {
             match (before, known) {
                 (Some(before), _) => {
-                    release.take_over(before, plan.untouched());
+                    release.take_over(before, admitted.untouched());
                     self.anew = false;
                 }
-                (None, Some(known)) => release.resume(|key| plan.untouched().contains(key), &known.inventory, now),
+                (None, Some(known)) => release.resume(|key| admitted.untouched().contains(key), &known.inventory, now),
                 (None, None) => {}
             }
         }
@@ -243,7 +243,9 @@ impl Course {
         if !settled {
             self.behind.confirmed = false;
         }
-        let pruned = (proven || settled) && self.prune(now, proven);
+        // Nothing that a rollback takes back is left until what comes back is well.
+        let applied = standing.rollback.is_some() && self.behind.release.as_ref().is_some_and(Release::is_applied);
+        let pruned = (proven || settled || applied) && self.prune(now, proven);
         if pruned && settled && !proven && self.is_claim_due(&standing, now) {
             self.confirm(now);
         }

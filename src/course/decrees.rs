@@ -1,4 +1,4 @@
-//! Freezes and their ends: journalled as soon as they are seen, so that nobody lifts a freeze by deleting its tag.
+//! Freezes, holds and their ends: journalled as soon as they are seen, so that nobody lifts one by deleting its tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,15 +34,24 @@ impl Decrees {
         unread.map(|(name, id)| (name.clone(), id.clone())).collect()
     }
 
-    /// The next one to be journalled. What ends freezes goes first: it ends those before it, and never one that was
+    /// The newest statement to roll back what this entry opened.
+    pub(super) fn rollback(&self, sequence: u64) -> Option<&Decree> {
+        let about = |decree: &&Decree| decree.action == Action::Rollback && decree.of == Some(sequence);
+        self.pending.iter().rev().find(about)
+    }
+
+    /// The next one to be journalled; a rollback is journalled with what it opens. What ends freezes goes first: it ends those before it, and never one that was
     /// stated while the agent did not look.
     pub(super) fn proposal(&self) -> Option<Proposal> {
-        let ends = self.pending.iter().find(|decree| decree.action == Action::Unfreeze);
-        let decree = ends.or_else(|| self.pending.first())?;
+        let pending = || self.pending.iter().filter(|decree| decree.action != Action::Rollback);
+        let ends = pending().find(|decree| decree.action == Action::Unfreeze);
+        let decree = ends.or_else(|| pending().next())?;
         let mut proposal = Proposal::new(decree.action, None, None);
         proposal.actor = decree.signer.to_string();
         proposal.statement = Some(decree.stated.clone());
-        proposal.files = BTreeMap::from([(path(decree), decree.bytes.clone())]);
+        proposal.hold.clone_from(&decree.hold);
+        proposal.of = decree.of;
+        proposal.files = BTreeMap::from([(decree.path(), decree.bytes.clone())]);
         Some(proposal)
     }
 }
@@ -59,7 +68,9 @@ impl Course {
     pub(super) fn decide_decrees(&mut self, now: Timestamp) {
         if let Some(known) = &self.known {
             // The log is asked only while something is pending: this runs at every event.
-            self.decrees.pending.retain(|decree| !is_journalled(&known.log, decree));
+            let standing = self.base();
+            let late = |decree: &Decree| decree.action == Action::Rollback && decree.of < standing;
+            self.decrees.pending.retain(|decree| !late(decree) && !is_journalled(&known.log, decree));
         }
         let unread = self.decrees.unread();
         let ready = self.known.as_ref().is_some_and(|known| !known.log.entries.is_empty());
@@ -88,12 +99,14 @@ impl Course {
     }
 }
 
-/// Where an entry keeps the raw statement.
-fn path(decree: &Decree) -> String {
-    format!("{STATEMENTS}{}", decree.stated.payload_hash.hex())
+impl Decree {
+    /// Where an entry keeps the raw statement.
+    pub(super) fn path(&self) -> String {
+        format!("{STATEMENTS}{}", self.stated.payload_hash.hex())
+    }
 }
 
 fn is_journalled(log: &Log, decree: &Decree) -> bool {
-    let path = path(decree);
+    let path = decree.path();
     log.entries.iter().any(|entry| !entry.lapsed && entry.body.files.contains_key(&path))
 }

@@ -139,7 +139,9 @@ impl Course {
             return;
         }
         let names = |key: &ObjectKey| release.packed.contains(key);
-        let (free, waits) = plan::prunable(&known.inventory, names, &self.settings.policy);
+        let rollback = known.log.standing.as_ref().and_then(|standing| standing.rollback.as_ref());
+        let undone = rollback.map(|rollback| rollback.to);
+        let (free, waits) = plan::prunable(&known.inventory, names, &self.settings.policy, undone);
         let doomed = known.inventory.members.iter().filter(|(_, member)| member.doomed);
         let kinds = doomed.map(|(key, member)| GroupVersionKind::from_manifest(&member.api_version, &key.kind));
         self.behind.prunes = Some(Prunes { inventories: self.inventories, free, waits, kinds: kinds.collect() });
@@ -149,7 +151,7 @@ impl Course {
     pub(super) fn prune(&mut self, now: Timestamp, proven: bool) -> bool {
         let Some(known) = &self.known else { return false };
         let Some(prunes) = &self.behind.prunes else { return false };
-        let opening = self.ahead.opening_names();
+        let opening = self.ahead.opening().or(self.back.opening()).map(|candidate| candidate.opening.admitted.set());
         let mut left = false;
         let mut orders = Vec::new();
         for key in &prunes.free {

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | 1–2 wake, fetch | [`Event::Tip`]: the agent looks, one `ls-remote` for all environments of a repository |
 //! | 3–8 verify, render, observe, plan, admit | `ahead`: [`Order::Judge`] |
+//! | back | `rollback`: [`Order::RollBack`] where no commit asks for it; it opens like a candidate |
 //! | 9 open | `ahead`: [`Order::StoreRelease`], then `pen`: [`Order::Append`]; accepted head and standing release move here |
 //! | 10 apply | `inventory`: widened; `release`: [`Order::Apply`] by stage and wave |
 //! | 11 settle | `behind`: [`Order::Watch`], health by sighting |
@@ -31,6 +32,7 @@ mod promoting;
 mod proving;
 mod queue;
 mod release;
+mod rollback;
 mod seeing;
 mod tally;
 mod upkeep;
@@ -51,14 +53,15 @@ use backoff::Backoff;
 use behind::Behind;
 use decrees::Decrees;
 pub use order::{
-    Answer, Appended, Applied, Brief, Decree, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known, Loss,
-    News, Opening, Order, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
+    Answer, Appended, Applied, Back, Brief, Decree, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known,
+    Loss, News, Opening, Order, Reverted, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
 };
 pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;
 pub use promoting::Promoted;
 use promoting::Promoting;
 pub use release::Progress;
+use rollback::GoingBack;
 
 /// What the configuration says about one environment's walk.
 #[derive(Debug, Clone)]
@@ -69,6 +72,10 @@ pub struct Settings {
     pub deadline: Duration,
     /// How long it must be healthy before it is proven.
     pub soak: Duration,
+    /// Whether a release that fails makes room for the one before it.
+    pub rolls_back: bool,
+    /// Whether the agent can push the commit that makes Git agree with a rollback.
+    pub reverts: bool,
     /// Whether the agent moves the branch itself when upstream is proven.
     pub promotes: bool,
     /// What a settled release must pass before it is proven.
@@ -96,6 +103,10 @@ enum Awaited {
     Statements(BTreeMap<RefName, ObjectId>),
     /// The tip, and how often a fact had changed.
     Promote(CommitId, u64),
+    /// The opening to be undone, the statement that says so, and the holds that stand.
+    RollBack((u64, Option<Digest>, BTreeSet<u64>)),
+    /// The rollback with which Git is to agree.
+    Revert(u64),
     Store(Digest),
     Append,
     Recall(u64),
@@ -132,6 +143,7 @@ pub struct Course {
     tip: Option<Result<CommitId, Reason>>,
     decrees: Decrees,
     promoting: Promoting,
+    back: GoingBack,
     /// The entries that the log upstream had when it was last heard of.
     upstream: u64,
     ahead: Ahead,
@@ -165,6 +177,7 @@ impl Course {
             tip: None,
             decrees: Decrees::default(),
             promoting: Promoting::default(),
+            back: GoingBack::default(),
             upstream: 0,
             ahead: Ahead::default(),
             behind: Behind::default(),
@@ -214,7 +227,9 @@ impl Course {
         let tip = self.tip.as_ref()?;
         let promoted = tip.as_ref().is_ok_and(|tip| self.promoting.rests(tip));
         let ahead = tip.is_err() || (promoted && self.ahead.rests(&known.log));
-        (!busy && ahead && self.behind.rests(known, &self.settings) && !self.pen_is_wanted()).then_some(Rest::Quiet)
+        let back = self.rollback_rests(known);
+        let behind = self.behind.rests(known, &self.settings);
+        (!busy && ahead && back && behind && !self.pen_is_wanted()).then_some(Rest::Quiet)
     }
 
     /// The log and inventory as last read, if they were.
@@ -253,6 +268,8 @@ impl Course {
             (Awaited::Promote(tip, facts), Answer::Promoted(promoted)) => {
                 self.file_promoted((tip, facts), promoted, now);
             }
+            (Awaited::RollBack(asked), Answer::RolledBack(judged)) => self.file_rolled_back(asked, *judged, now),
+            (Awaited::Revert(sequence), Answer::Reverted(reverted)) => self.file_reverted(sequence, reverted, now),
             (Awaited::Statements(asked), Answer::Statements(found)) => self.file_decrees(asked, found, now),
             (Awaited::Store(release), Answer::Stored(stored)) => self.file_stored(release, stored, now),
             (Awaited::Append, Answer::Appended(appended)) => self.file_appended(appended, now),
@@ -286,7 +303,10 @@ impl Course {
                 self.known = Some(known);
                 self.inventories += 1;
                 self.known_at = now;
-                self.ahead.judge_against(self.base());
+                let base = self.base();
+                self.ahead.judge_against(base);
+                // It is asked for again, if it still is to be.
+                self.back.forget();
             }
             Err(reason) => {
                 self.reading.failed(now, None);
@@ -322,8 +342,10 @@ impl Course {
         }
         self.decide_behind(now);
         self.decide_decrees(now);
+        self.decide_rollback(now);
         self.decide_ahead(now);
         self.decide_promoting(now);
+        self.decide_reverting(now);
         self.decide_pen(now);
         self.collect();
         self.read(now);
@@ -343,7 +365,7 @@ impl Course {
         let Some(known) = &self.known else { return };
         let Some(standing) = &known.log.standing else { return };
         let open = matches!(standing.outcome, None | Some((crate::deploylog::Phase::Settled, _)));
-        if open || self.collected == Some(standing.release) || self.ahead.is_opening() {
+        if open || self.collected == Some(standing.release) || self.ahead.is_opening() || self.back.is_opening() {
             return;
         }
         self.collected = Some(standing.release);
@@ -383,6 +405,7 @@ impl Course {
             self.ahead.due_at(),
             self.decrees.due_at(),
             self.promoting.due_at(),
+            self.back.due_at(),
             self.pen.due_at(),
             heals,
         ]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Promoted;
 use super::object::Found;
-use crate::deploylog::{Action, EntryCommit, GateVerdict, Log, Past, Proposal, Recalled, Stated};
+use crate::deploylog::{Action, EntryCommit, GateVerdict, Held, Log, Past, Proposal, Recalled, Stated};
 use crate::gate::Admitted;
 use crate::health::check::{Check, Reading};
 use crate::health::{self, Assessment, Health};
@@ -50,17 +50,47 @@ pub struct Brief {
     pub statements: BTreeMap<RefName, ObjectId>,
 }
 
-/// A freeze, or its end, by somebody who may.
+/// A freeze, a hold, the end of one, or a rollback, by somebody who may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decree {
-    /// [`Action::Freeze`](crate::deploylog::Action) or [`Action::Unfreeze`](crate::deploylog::Action).
+    /// Freeze, unfreeze, hold, unhold or rollback.
     pub action: Action,
     /// Who signed it.
     pub signer: Principal,
     /// What is stated.
     pub stated: Stated,
+    /// For a hold: what it holds.
+    pub hold: Option<Held>,
+    /// For the end of a hold: the entry with the hold; for a rollback: the one that opened what is undone.
+    pub of: Option<u64>,
+    /// For a rollback: the entry that opened what is gone back to.
+    pub to: Option<u64>,
+    /// For a rollback of a branch that was rewound: the commit that is accepted.
+    pub rewound: Option<EntryCommit>,
     /// The raw tag.
     pub bytes: Vec<u8>,
+}
+
+/// A rollback that no commit asks for.
+#[derive(Debug, Clone)]
+pub struct Back {
+    /// The `opened` entry of the release that is gone back to.
+    pub to: u64,
+    /// The statement that asks for it; `None`: the standing release failed.
+    pub decree: Option<Decree>,
+    /// What the environment's log remembers.
+    pub past: Past,
+}
+
+/// What became of the commit that makes Git agree with a rollback.
+#[derive(Debug)]
+pub enum Reverted {
+    /// It was pushed.
+    Pushed,
+    /// There is nothing to push: the branch is as the cluster.
+    Nothing,
+    /// It failed; tried again.
+    Failed(Reason),
 }
 
 /// What judging needs to know of the standing release.
@@ -77,7 +107,7 @@ pub struct StandingBrief {
 pub enum Order {
     /// Read the journal and the inventory.
     ReadLog,
-    /// Read what these tags state about freezes.
+    /// Read what these tags state, but for approvals.
     ReadStatements(BTreeMap<RefName, ObjectId>),
     /// Push what upstream has proven to the branch, if this is a time for it.
     Promote {
@@ -88,6 +118,15 @@ pub enum Order {
     },
     /// Walk steps 3 to 8 for a candidate; nothing is written to the target.
     Judge(Box<Brief>),
+    /// Go back to an earlier release: its stored bytes, and whether anything is against it.
+    RollBack(Box<Back>),
+    /// Push a commit with which the branch has what stands.
+    Revert {
+        /// The tip of the branch.
+        tip: CommitId,
+        /// What the environment's log remembers.
+        past: Box<Past>,
+    },
     /// Keep a release's canonical bytes, so that it can be recalled.
     StoreRelease {
         /// Their digest.
@@ -328,6 +367,10 @@ pub enum Answer {
     Promoted(Promoted),
     /// To [`Order::Judge`].
     Judged(Box<Judged>),
+    /// To [`Order::RollBack`].
+    RolledBack(Box<Judged>),
+    /// To [`Order::Revert`].
+    Reverted(Reverted),
     /// To [`Order::StoreRelease`].
     Stored(Result<(), Reason>),
     /// To [`Order::Append`].

@@ -5,18 +5,29 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::ahead::{Candidate, Stopped};
 use super::backoff::Backoff;
 use super::tally::Tally;
 use super::{Appended, Awaited, Course, Known, Order};
-use crate::deploylog::{Action, Genesis, Log, Phase, Proposal, StandingRelease};
+use crate::deploylog::{Action, Cause, Genesis, Log, Phase, Proposal, StandingRelease};
 use crate::name::{Code, CommitId, Reason};
 
 #[derive(Debug, Default)]
 pub(super) struct Pen {
     retry: Backoff,
-    opening: bool,
+    /// Whose opening is on its way.
+    opening: Option<Whose>,
     /// The heals whose summary is on its way.
     heals: Option<Tally>,
+}
+
+/// Who asks for an opening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The branch.
+    Candidate,
+    /// A statement, or a failure.
+    Rollback,
 }
 
 impl Pen {
@@ -35,8 +46,10 @@ impl Course {
         if proposal.action == Action::Heal {
             self.pen.heals = Some(std::mem::take(&mut self.behind.tally));
         }
-        if opening {
-            self.ahead.start_opening();
+        match opening {
+            Some(Whose::Rollback) => self.back.start_opening(),
+            Some(Whose::Candidate) => self.ahead.start_opening(),
+            None => {}
         }
         self.issue(Awaited::Append, Order::Append(Box::new(proposal)));
     }
@@ -47,39 +60,49 @@ impl Course {
             known.log.entries.is_empty()
                 || !known.log.unclosed.is_empty()
                 || self.ahead.ready().is_some()
+                || self.back.ready().is_some()
                 || self.decrees.proposal().is_some()
                 || self.refusal(known).is_some()
         })
     }
 
-    /// The one entry to write next, and whether it is an opening.
-    fn proposal(&self, now: Timestamp) -> Option<(Proposal, bool)> {
+    /// The one entry to write next, and whose opening it is, if it is one.
+    fn proposal(&self, now: Timestamp) -> Option<(Proposal, Option<Whose>)> {
         let known = self.known.as_deref()?;
+        let plain = |proposal: Proposal| (proposal, None);
         if known.log.entries.is_empty() {
-            return Some((self.genesis(known), false));
+            return Some(plain(self.genesis(known)));
         }
         if let Some(superseded) = superseded(known) {
-            return Some((superseded, false));
+            return Some(plain(superseded));
         }
         if self.stopping {
-            return self.heals(known, now).map(|heals| (heals, false));
+            return self.heals(known, now).map(plain);
         }
         if let Some(decree) = self.decrees.proposal() {
-            return Some((decree, false));
+            return Some(plain(decree));
+        }
+        let back = self.back.ready().map(|candidate| (candidate, Whose::Rollback));
+        let ahead = self.ahead.ready().map(|candidate| (candidate, Whose::Candidate));
+        let goes_back = |(candidate, _): &(&Candidate, Whose)| candidate.opening.admitted.rollback().is_some();
+        if let Some((candidate, whose)) = back.or(ahead.filter(goes_back)) {
+            return self.opened(known, candidate).map(|opened| (opened, Some(whose)));
         }
         if let Some(failed) = self.failed_outcome(known, now) {
-            return Some((failed, false));
+            return Some(plain(failed));
         }
-        if let Some(opened) = self.opened(known) {
-            return Some((opened, true));
+        if let Some((candidate, whose)) = ahead
+            && let Some(opened) = self.opened(known, candidate)
+        {
+            return Some((opened, Some(whose)));
         }
         if let Some(claimed) = self.claimed(known, now) {
-            return Some((claimed, false));
+            return Some(plain(claimed));
         }
         if let Some(heals) = self.heals(known, now) {
-            return Some((heals, false));
+            return Some(plain(heals));
         }
-        self.refusal(known).map(|refusal| (refusal, false))
+        self.refusal(known).map(plain)
     }
 
     /// The summary of the heals of an hour, at its end; and when the agent stops.
@@ -108,34 +131,59 @@ impl Course {
         proposal
     }
 
-    /// The opening of the candidate, unless a write in flight could still touch one of its objects (rule 4).
-    fn opened(&self, known: &Known) -> Option<Proposal> {
-        let candidate = self.ahead.ready()?;
-        let plan = candidate.opening.admitted.plan();
-        let deleting = self
-            .awaited
-            .values()
-            .any(|awaited| matches!(awaited, Awaited::Delete(key) if plan.rendered().set().get(key).is_some()));
+    /// The opening of a candidate, unless a write in flight could still touch one of its objects (rule 4).
+    fn opened(&self, known: &Known, candidate: &Candidate) -> Option<Proposal> {
+        let admitted = &candidate.opening.admitted;
+        let set = admitted.set();
+        let deleting =
+            self.awaited.values().any(|awaited| matches!(awaited, Awaited::Delete(key) if set.get(key).is_some()));
         if deleting {
             return None;
         }
-        let admitted = &candidate.opening.admitted;
-        let action = if admitted.promotes() { Action::Promote } else { Action::Sync };
+        let action = match admitted.rollback() {
+            Some(_) => Action::Rollback,
+            None if admitted.promotes() => Action::Promote,
+            None => Action::Sync,
+        };
         let mut proposal = Proposal::new(action, Some(Phase::Opened), Some(candidate.commit.clone()));
         let signer = candidate.commit.signer.as_ref().map(|signer| signer.principal.to_string());
         let approvers = Some(admitted.approvers().to_owned()).filter(|names| !names.is_empty());
         proposal.actor = signer.or(approvers).unwrap_or_else(|| "agent".to_owned());
-        proposal.images = admitted.images().iter().cloned().collect();
+        proposal.images = admitted.images().into_iter().collect();
+        proposal.irreversible = admitted.irreversible().into_iter().collect();
         proposal.upstream = admitted.upstream().cloned();
-        proposal.release = Some(plan.report().digest);
+        proposal.release = Some(admitted.release());
         proposal.supersedes = known.log.standing.as_ref().map(|standing| standing.sequence);
         proposal.gates = admitted.gates();
-        proposal.counts = Some(plan.report().counts);
+        proposal.counts = Some(admitted.counts());
         proposal.durations_ms = candidate.durations_ms.clone();
         proposal.files = self.settings.files.clone();
         proposal.files.extend(admitted.evidence().clone());
-        proposal.files.insert("inputs".to_owned(), plan.rendered().inputs().to_text().into_bytes());
+        proposal.files.insert("inputs".to_owned(), admitted.inputs().to_text().into_bytes());
+        self.going_back(known, candidate, &mut proposal);
         Some(proposal)
+    }
+
+    /// What the entry of a rollback says besides.
+    fn going_back(&self, known: &Known, candidate: &Candidate, proposal: &mut Proposal) {
+        let admitted = &candidate.opening.admitted;
+        let Some(rollback) = admitted.rollback() else { return };
+        proposal.rollback = Some(rollback.clone());
+        proposal.hold = admitted.hold().cloned();
+        let Some(standing) = &known.log.standing else { return };
+        match rollback.cause {
+            Cause::Commit => {}
+            Cause::Failure => {
+                "agent".clone_into(&mut proposal.actor);
+                proposal.reasons.clone_from(&standing.reasons);
+            }
+            Cause::Statement => {
+                let Some(decree) = self.decrees.rollback(standing.sequence) else { return };
+                proposal.actor = decree.signer.to_string();
+                proposal.statement = Some(decree.stated.clone());
+                proposal.files.insert(decree.path(), decree.bytes.clone());
+            }
+        }
     }
 
     fn failed_outcome(&self, known: &Known, now: Timestamp) -> Option<Proposal> {
@@ -162,11 +210,12 @@ impl Course {
 
     /// A refusal or a wait, once per candidate and codes, also where two alternate (rule 13).
     fn refusal(&self, known: &Known) -> Option<Proposal> {
-        let stopped = self.ahead.stopped()?;
-        let codes = stopped.reasons.iter().map(|reason| reason.code).collect();
-        if is_told(&known.log, &stopped.commit.id, &codes) {
-            return None;
-        }
+        let untold = |stopped: &&Stopped| {
+            let codes = stopped.reasons.iter().map(|reason| reason.code).collect();
+            !is_told(&known.log, &stopped.commit.id, &codes)
+        };
+        let both = [self.back.stopped(), self.ahead.stopped()];
+        let stopped = both.into_iter().flatten().find(untold)?;
         let action = if stopped.refused { Action::Refuse } else { Action::Wait };
         let mut proposal = Proposal::new(action, None, Some(stopped.commit.clone()));
         proposal.reasons = stopped.reasons.clone();
@@ -187,14 +236,20 @@ impl Course {
                     self.behind.claimed();
                 }
                 let written = last.map(|body| body.action);
-                if matches!(written, Some(Action::Freeze | Action::Unfreeze)) {
+                if matches!(written, Some(Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold)) {
                     self.ahead.hear_news();
                 }
                 self.pen.retry = Backoff::default();
                 self.known_at = now;
-                if opening {
-                    let opened = self.ahead.take_opened();
+                if let Some(whose) = opening {
+                    let opened = match whose {
+                        Whose::Candidate => self.ahead.take_opened(),
+                        Whose::Rollback => self.back.take_opened(),
+                    };
                     self.behind.open(&log, self.known.as_deref(), opened, now);
+                    // Both were judged against what stood until now.
+                    self.back.forget();
+                    self.ahead.judge_again();
                 }
                 if let Some(known) = &mut self.known {
                     known.log = *log;
@@ -216,6 +271,7 @@ impl Course {
 
     fn append_lost(&mut self) {
         self.ahead.judge_again();
+        self.back.forget();
         self.reread();
     }
 }

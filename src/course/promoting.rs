@@ -56,7 +56,7 @@ impl Course {
         if done || !self.promoting.retry.is_due(now) || self.awaits(&Awaited::Promote(about.0.clone(), about.1)) {
             return;
         }
-        let past = Box::new(Past::of(&known.log));
+        let past = Box::new(Past::of(&known.log, self.settings.keep));
         self.issue(Awaited::Promote(about.0.clone(), about.1), Order::Promote { tip: about.0, past });
     }
 

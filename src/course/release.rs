@@ -163,6 +163,11 @@ impl Release {
         Progress { objects, applied, healthy: applied.saturating_sub(self.unwell.len()) }
     }
 
+    /// Whether every object was written.
+    pub(super) fn is_applied(&self) -> bool {
+        self.applied_at.is_some()
+    }
+
     pub(super) fn durations_ms(&self) -> BTreeMap<String, u64> {
         let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
             from.zip(to).and_then(|(from, to)| u64::try_from(to.duration_since(from).as_millis()).ok())

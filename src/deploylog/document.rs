@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::LogName;
-use super::entry::{Action, Counts, EntryCommit, GateVerdict, Genesis, Phase, Proposal, Stated, Upstream};
+use super::entry::{
+    Action, Counts, EntryCommit, GateVerdict, Genesis, Held, Phase, Proposal, Rollback, Stated, Upstream,
+};
 use crate::name::{Digest, EnvironmentName, Fingerprint, PipelineName, Reason};
 
 /// The version of `entry.json` that this agent writes, and the only one it reads.
@@ -43,6 +45,12 @@ pub(super) struct Document {
     pub(super) upstream: Option<Upstream>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) statement: Option<Stated>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rollback: Option<Rollback>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) hold: Option<Held>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) irreversible: Vec<String>,
     pub(super) of: Option<u64>,
     pub(super) supersedes: Option<u64>,
     pub(super) reasons: Vec<Reason>,
@@ -73,7 +81,7 @@ impl Document {
         let time = whole_milliseconds(now);
         let Proposal { action, phase, units, actor, commit, release, of, supersedes, reasons, gates, counts, .. } =
             proposal.clone();
-        let Proposal { images, upstream, statement, .. } = proposal.clone();
+        let Proposal { images, upstream, statement, rollback, hold, irreversible, .. } = proposal.clone();
         Document {
             version: FORMAT_VERSION,
             sequence: place.sequence,
@@ -92,6 +100,9 @@ impl Document {
             images,
             upstream,
             statement,
+            rollback,
+            hold,
+            irreversible,
             of,
             supersedes,
             reasons,
@@ -145,6 +156,9 @@ impl Document {
             images: self.images,
             upstream: self.upstream,
             statement: self.statement,
+            rollback: self.rollback,
+            hold: self.hold,
+            irreversible: self.irreversible,
             of: self.of,
             supersedes: self.supersedes,
             reasons: self.reasons,

@@ -1,10 +1,10 @@
 //! What an entry says: the vocabulary of the deployment log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason};
+use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RepoPath};
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -130,9 +130,16 @@ pub struct Proposal {
     pub images: Vec<String>,
     /// For the `opened` entry of a promotion: what proved its content.
     pub upstream: Option<Upstream>,
-    /// For a freeze and its end: what the person stated.
+    /// For what a person stated: what.
     pub statement: Option<Stated>,
-    /// For an outcome, and for an `opened` that replaces an open release: the sequence of that `opened` entry.
+    /// For the `opened` entry of a rollback: where it goes back to.
+    pub rollback: Option<Rollback>,
+    /// For a hold, and for the `opened` entry of a rollback that leaves something behind: what does not deploy again.
+    pub hold: Option<Held>,
+    /// For an `opened` entry: its Jobs that cannot be undone, by their annotation, sorted.
+    pub irreversible: Vec<String>,
+    /// For an outcome, and for an `opened` that replaces an open release: the sequence of that `opened` entry; for an
+    /// `unhold`, that of the entry with the hold.
     pub of: Option<u64>,
     /// For an `opened` entry: the sequence of the release it takes the place of.
     pub supersedes: Option<u64>,
@@ -164,6 +171,9 @@ impl Proposal {
             images: Vec::new(),
             upstream: None,
             statement: None,
+            rollback: None,
+            hold: None,
+            irreversible: Vec::new(),
             of: None,
             supersedes: None,
             reasons: Vec::new(),
@@ -198,6 +208,76 @@ pub struct Stated {
     pub until: Option<Timestamp>,
     /// Why, in that person's words.
     pub reason: String,
+}
+
+/// What asked for a rollback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// A commit whose inputs are those of the earlier release: the branch went back too.
+    Commit,
+    /// A person's signed statement.
+    Statement,
+    /// The standing release failed: `onFailure: rollback`.
+    Failure,
+}
+
+/// Where a rollback goes back to.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// The sequence of the `opened` entry of the release that stands again.
+    pub to: u64,
+    /// What asked for it.
+    pub cause: Cause,
+    /// Whether the entry's commit is accepted although the branch was rewound to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rewind: bool,
+}
+
+impl Rollback {
+    /// Whether the accepted head stays where it is: the branch did not go back.
+    #[must_use]
+    pub fn leaves_head(&self) -> bool {
+        self.cause != Cause::Commit && !self.rewind
+    }
+}
+
+/// Content that does not deploy again until somebody says so: what a release brought and the one before it lacked.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Held {
+    /// The commit that it came with.
+    pub commit: CommitId,
+    /// Files, as they were read.
+    pub files: BTreeMap<RepoPath, Digest>,
+    /// Images, as an object runs them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<HeldImage>,
+}
+
+impl Held {
+    /// How many things it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len() + self.images.len()
+    }
+
+    /// Whether it holds no content.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.images.is_empty()
+    }
+}
+
+/// An image that an object runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldImage {
+    /// The object, as people read it.
+    pub object: String,
+    /// The image, as it is written there.
+    pub image: String,
 }
 
 /// What a log starts from.

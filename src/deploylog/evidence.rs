@@ -1,10 +1,11 @@
 //! What a verified log proves to others, and what it remembers for its own environment.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::entry::{Action, Entry, EntryCommit, Phase};
+use super::entry::{Action, Entry, EntryCommit, Held, Phase, Rollback};
 use super::{Inputs, Log};
 use crate::name::{CommitId, Digest, EnvironmentName, Reason};
 
@@ -19,12 +20,22 @@ pub struct Logged {
     pub sequence: u64,
     /// The hash of that entry.
     pub hash: Digest,
+    /// The SHA-256 of its canonical bytes.
+    pub release: Digest,
     /// The commit.
     pub commit: EntryCommit,
+    /// Where it goes back to, if it is a rollback.
+    pub rollback: Option<Rollback>,
+    /// The sequence of the entry that opened what it took the place of.
+    pub supersedes: Option<u64>,
     /// What it was rendered from.
     pub inputs: Inputs,
     /// The images that its objects run, as they are written there.
     pub images: BTreeSet<String>,
+    /// Its Jobs that cannot be undone.
+    pub irreversible: BTreeSet<String>,
+    /// The sequence of the entry that first opened these inputs.
+    pub first: u64,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it was seen to have settled.
@@ -33,15 +44,25 @@ pub struct Logged {
     pub outcome: Option<(Phase, Timestamp)>,
     /// When another release took its place; `None` while it stands.
     pub replaced_at: Option<Timestamp>,
+    /// The sequence of the rollback that undid it.
+    pub undone: Option<u64>,
+    /// The sequence of a hold that stands and holds content of it.
+    pub held: Option<u64>,
     /// Why it failed.
     pub reasons: Vec<Reason>,
 }
 
 impl Logged {
-    /// Whether it is proven.
+    /// Whether it is proven, and nobody has taken that back since.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        matches!(self.outcome, Some((Phase::Proven, _)))
+        matches!(self.outcome, Some((Phase::Proven, _))) && self.undone.is_none() && self.held.is_none()
+    }
+
+    /// Whether it failed, was undone, or is held.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self.outcome, Some((Phase::Failed, _))) || self.undone.is_some() || self.held.is_some()
     }
 
     /// Whether it is open: neither proven, nor failed, nor replaced.
@@ -69,7 +90,8 @@ impl Evidence {
         let bodies = valid(log).filter(|entry| entry.body.phase == Some(Phase::Opened));
         let commits = bodies.filter_map(|entry| entry.body.commit.as_ref());
         let commits = commits.flat_map(|commit| std::iter::once(&commit.id).chain(&commit.ships)).cloned().collect();
-        Evidence { environment: environment.clone(), releases: releases(log), commits }
+        let releases = Told::read(log).releases.iter().rev().map(Line::logged).collect();
+        Evidence { environment: environment.clone(), releases, commits }
     }
 
     /// The newest release that is proven.
@@ -90,22 +112,53 @@ pub struct Freeze {
     pub reason: String,
 }
 
+/// A hold that nobody ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The sequence of its entry.
+    pub sequence: u64,
+    /// What it holds.
+    pub held: Held,
+    /// Since when.
+    pub since: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// What an environment's own log says to whoever judges a candidate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Past {
     /// The standing release.
     pub standing: Option<Logged>,
+    /// The releases that can be gone back to, newest first: proven once, first opened before the standing one was first
+    /// opened, and among the last of which the bytes are kept.
+    pub kept: Vec<Logged>,
+    /// The Jobs that cannot be undone, by the sequence of the `opened` entry of their release.
+    pub irreversible: BTreeMap<u64, BTreeSet<String>>,
     /// The statements that entries rest on, by the SHA-256 of their signed payload: each counts once.
     pub used: BTreeSet<Digest>,
     /// The freezes that nobody ended.
     pub freezes: Vec<Freeze>,
+    /// The holds that nobody ended.
+    pub holds: Vec<Hold>,
 }
 
 impl Past {
-    /// What a verified log says.
+    /// What a verified log says, of which the bytes of the last `keep` releases are kept.
     #[must_use]
-    pub fn of(log: &Log) -> Self {
-        let mut past = Past { standing: releases(log).into_iter().next(), ..Past::default() };
+    pub fn of(log: &Log, keep: usize) -> Self {
+        let told = Told::read(log);
+        let marked = told.releases.iter().filter(|line| !line.entry.body.irreversible.is_empty());
+        let jobs = |line: &Line<'_>| line.entry.body.irreversible.iter().cloned().collect();
+        let mut past = Past {
+            standing: told.releases.last().map(Line::logged),
+            kept: told.kept(keep),
+            irreversible: marked.map(|line| (line.entry.sequence, jobs(line))).collect(),
+            holds: told.holds,
+            ..Past::default()
+        };
         for entry in valid(log) {
             let names = entry.body.files.keys().filter_map(|path| path.strip_prefix(STATEMENTS));
             past.used.extend(names.filter_map(|hex| format!("sha256:{hex}").parse::<Digest>().ok()));
@@ -121,53 +174,186 @@ impl Past {
         }
         past
     }
+
+    /// The newest release that can be gone back to.
+    #[must_use]
+    pub fn last_good(&self) -> Option<&Logged> {
+        self.kept.first()
+    }
+}
+
+/// The release before content: where a release of the log has these inputs, the one whose place it first took; else the
+/// standing one.
+#[must_use]
+pub fn release_before(log: &Log, inputs: &Inputs) -> Option<Logged> {
+    let told = Told::read(log);
+    let digest = inputs.digest();
+    match told.releases.iter().position(|line| line.text.1 == digest) {
+        Some(place) => place.checked_sub(1).map(|before| told.releases[before].logged()),
+        None => told.releases.last().map(Line::logged),
+    }
 }
 
 fn valid(log: &Log) -> impl Iterator<Item = &Entry> {
     log.entries.iter().filter(|entry| !entry.lapsed)
 }
 
-/// Every release of a log, newest first.
-fn releases(log: &Log) -> Vec<Logged> {
-    let mut inputs = Inputs::default();
-    let mut found: Vec<Logged> = Vec::new();
-    let mut by_sequence: BTreeMap<u64, usize> = BTreeMap::new();
-    for entry in valid(log) {
-        let body = &entry.body;
-        if let Some(text) = body.files.get("inputs") {
-            // What cannot be read equals nothing, so it proves nothing.
-            inputs = Inputs::read(text).unwrap_or_default();
-        }
-        match (body.phase, &body.commit, body.of) {
-            (Some(Phase::Opened), Some(commit), _) => {
-                if let Some(last) = found.last_mut() {
-                    last.replaced_at = Some(entry.time);
-                }
-                by_sequence.insert(entry.sequence, found.len());
-                found.push(Logged {
-                    sequence: entry.sequence,
-                    hash: entry.hash,
-                    commit: commit.clone(),
-                    inputs: inputs.clone(),
-                    images: body.images.iter().cloned().collect(),
-                    opened_at: entry.time,
-                    settled_at: None,
-                    outcome: None,
-                    replaced_at: None,
-                    reasons: Vec::new(),
-                });
-            }
-            (Some(phase), _, Some(of)) => {
-                let Some(release) = by_sequence.get(&of).and_then(|place| found.get_mut(*place)) else { continue };
-                release.outcome = Some((phase, entry.time));
-                release.reasons.clone_from(&body.reasons);
-                if phase == Phase::Settled {
-                    release.settled_at = Some(entry.time);
-                }
-            }
-            (_, _, _) => {}
+/// An `opened` entry and what came of it. Inputs are read only where somebody asks for them.
+struct Line<'l> {
+    entry: &'l Entry,
+    /// The text of its inputs, and the digest of that.
+    text: (&'l [u8], Digest),
+    inputs: OnceCell<Inputs>,
+    first: u64,
+    settled_at: Option<Timestamp>,
+    outcome: Option<(Phase, Timestamp)>,
+    replaced_at: Option<Timestamp>,
+    undone: Option<u64>,
+    held: Option<u64>,
+    reasons: &'l [Reason],
+}
+
+impl Line<'_> {
+    fn inputs(&self) -> &Inputs {
+        // What cannot be read equals nothing, so it proves nothing.
+        self.inputs.get_or_init(|| Inputs::read(self.text.0).unwrap_or_default())
+    }
+
+    fn holds_all(&self, held: &Held) -> bool {
+        let inputs = self.inputs();
+        !held.files.is_empty() && held.files.iter().all(|(path, digest)| inputs.files.get(path) == Some(digest))
+    }
+
+    fn logged(&self) -> Logged {
+        let body = &self.entry.body;
+        Logged {
+            sequence: self.entry.sequence,
+            hash: self.entry.hash,
+            release: body.release.expect("because an `opened` entry without a release is not replayed"),
+            commit: body.commit.clone().expect("because an `opened` entry without a commit is not replayed"),
+            rollback: body.rollback.clone(),
+            supersedes: body.supersedes,
+            inputs: self.inputs().clone(),
+            images: body.images.iter().cloned().collect(),
+            irreversible: body.irreversible.iter().cloned().collect(),
+            first: self.first,
+            opened_at: self.entry.time,
+            settled_at: self.settled_at,
+            outcome: self.outcome,
+            replaced_at: self.replaced_at,
+            undone: self.undone,
+            held: self.held,
+            reasons: self.reasons.to_vec(),
         }
     }
-    found.reverse();
-    found
+}
+
+/// The releases of a log, oldest first, and its holds.
+#[derive(Default)]
+struct Told<'l> {
+    releases: Vec<Line<'l>>,
+    by_sequence: BTreeMap<u64, usize>,
+    holds: Vec<Hold>,
+}
+
+impl<'l> Told<'l> {
+    fn read(log: &'l Log) -> Self {
+        let mut told = Told::default();
+        let mut text: (&[u8], Digest) = (b"", Digest::of(b""));
+        for entry in valid(log) {
+            let body = &entry.body;
+            if let Some(bytes) = body.files.get("inputs") {
+                text = (bytes, Digest::of(bytes));
+            }
+            match (body.phase, body.of) {
+                (Some(Phase::Opened), _) => told.open(entry, text),
+                (Some(phase), Some(of)) => told.end(entry, phase, of),
+                (None, Some(of)) if body.action == Action::Unhold => told.holds.retain(|hold| hold.sequence != of),
+                (_, _) => {}
+            }
+            if let Some(held) = &body.hold {
+                told.holds.push(hold(entry, held));
+            }
+        }
+        told.hold_back();
+        told
+    }
+
+    fn open(&mut self, entry: &'l Entry, text: (&'l [u8], Digest)) {
+        if let Some(last) = self.releases.last_mut() {
+            last.replaced_at = Some(entry.time);
+            if entry.body.rollback.is_some() {
+                last.undone = Some(entry.sequence);
+            }
+        }
+        let same = self.releases.iter().find(|line| line.text.1 == text.1);
+        let line = Line {
+            entry,
+            text,
+            inputs: OnceCell::new(),
+            first: same.map_or(entry.sequence, |line| line.first),
+            settled_at: None,
+            outcome: None,
+            replaced_at: None,
+            undone: None,
+            held: None,
+            reasons: &[],
+        };
+        self.by_sequence.insert(entry.sequence, self.releases.len());
+        self.releases.push(line);
+    }
+
+    fn end(&mut self, entry: &'l Entry, phase: Phase, of: u64) {
+        let Some(line) = self.by_sequence.get(&of).and_then(|place| self.releases.get_mut(*place)) else { return };
+        line.outcome = Some((phase, entry.time));
+        line.reasons = &entry.body.reasons;
+        if phase == Phase::Settled {
+            line.settled_at = Some(entry.time);
+        }
+    }
+
+    /// A hold takes back what was proven before it.
+    fn hold_back(&mut self) {
+        for hold in &self.holds {
+            let before = self.releases.iter_mut().filter(|line| line.entry.sequence < hold.sequence);
+            for line in before.filter(|line| line.holds_all(&hold.held)) {
+                line.held = Some(hold.sequence);
+            }
+        }
+    }
+
+    /// See [`Past::kept`]. A release that was opened several times counts as its newest opening.
+    fn kept(&self, keep: usize) -> Vec<Logged> {
+        let Some(standing) = self.releases.last() else { return Vec::new() };
+        let mut bytes = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut kept = Vec::new();
+        for line in self.releases.iter().rev() {
+            bytes.insert(line.entry.body.release);
+            if bytes.len() > keep.max(1) {
+                break;
+            }
+            let proven =
+                |other: &&Line<'_>| other.text.1 == line.text.1 && matches!(other.outcome, Some((Phase::Proven, _)));
+            if line.first < standing.first
+                && seen.insert(line.text.1)
+                && self.releases.iter().any(|other| proven(&other))
+            {
+                kept.push(line.logged());
+            }
+        }
+        kept
+    }
+}
+
+fn hold(entry: &Entry, held: &Held) -> Hold {
+    let body = &entry.body;
+    let failed = || body.reasons.first().map(|reason| reason.message.clone()).unwrap_or_default();
+    Hold {
+        sequence: entry.sequence,
+        held: held.clone(),
+        since: entry.time,
+        by: body.actor.clone(),
+        reason: body.statement.as_ref().map_or_else(failed, |stated| stated.reason.clone()),
+    }
 }

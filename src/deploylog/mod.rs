@@ -19,8 +19,11 @@ use jiff::Timestamp;
 use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, PipelineName, Reason};
 
 pub use document::FORMAT_VERSION;
-pub use entry::{Action, Counts, Entry, EntryCommit, GateVerdict, Genesis, Phase, Proposal, Signer, Stated, Upstream};
-pub use evidence::{Evidence, Freeze, Logged, Past, STATEMENTS};
+pub use entry::{
+    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Phase, Proposal, Rollback,
+    Signer, Stated, Upstream,
+};
+pub use evidence::{Evidence, Freeze, Hold, Logged, Past, STATEMENTS, release_before};
 pub use git_object::{GitObject, ObjectKind};
 pub use inputs::{InputKey, InputKind, Inputs};
 pub use packing::{Unreadable, unpack};
@@ -67,6 +70,8 @@ pub struct StandingRelease {
     pub commit: EntryCommit,
     /// The digest of its inputs.
     pub inputs: Digest,
+    /// Where it goes back to, if it is a rollback.
+    pub rollback: Option<Rollback>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// Its newest outcome and that entry's time; `None` while it is open.
@@ -127,12 +132,20 @@ impl Recalled {
     /// # Errors
     /// The digest that the bytes really have, where it is another.
     pub fn new(standing: &StandingRelease, bytes: Vec<u8>) -> Result<Self, Digest> {
+        Self::checked(standing.release, standing.sequence, bytes)
+    }
+
+    /// Takes stored bytes for an earlier release of a verified log.
+    ///
+    /// # Errors
+    /// The digest that the bytes really have, where it is another.
+    pub fn earlier(release: &Logged, bytes: Vec<u8>) -> Result<Self, Digest> {
+        Self::checked(release.release, release.sequence, bytes)
+    }
+
+    fn checked(release: Digest, sequence: u64, bytes: Vec<u8>) -> Result<Self, Digest> {
         let found = Digest::of(&bytes);
-        if found == standing.release {
-            Ok(Recalled { release: found, sequence: standing.sequence, bytes })
-        } else {
-            Err(found)
-        }
+        if found == release { Ok(Recalled { release, sequence, bytes }) } else { Err(found) }
     }
 
     /// The release's digest.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::document::{DOCUMENT_PATH, Document, not_after};
-use super::entry::{Action, Entry, Phase, Proposal};
+use super::entry::{Action, Entry, Phase, Proposal, Rollback};
 use super::git_object::{GitObject, ObjectKind, read_commit, read_trees, write_trees};
 use super::packing::unpack;
 use super::seal::{EVIDENCE, headers, may_be_attached, starts_right};
@@ -233,13 +233,16 @@ impl Log {
                 self.unclosed.push(replaced.sequence);
             }
         }
-        self.accepted = Some(commit.clone());
+        if !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head) {
+            self.accepted = Some(commit.clone());
+        }
         self.standing = Some(StandingRelease {
             sequence: entry.sequence,
             release,
             commit: commit.clone(),
             // Without the file, no candidate's inputs are equal to it: an empty render never opens.
             inputs: attached.get("inputs").map_or_else(|| Digest::of(b""), |file| file.digest),
+            rollback: entry.body.rollback.clone(),
             opened_at: entry.time,
             outcome: None,
             reasons: Vec::new(),

@@ -6,10 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Approvers, Gate, Rules, Verdict, approvals, intent, own_changes, queue, signatures, time, upstream, words,
+    Approvers, Gate, Rules, Verdict, approvals, holds, intent, own_changes, queue, signatures, time, upstream, words,
 };
 use crate::deploylog::{self, Evidence, Inputs, Past};
+use crate::manifest::ManifestSet;
 use crate::name::{Code, CommitId, Digest, Reason, RepoPath};
+use crate::render;
 use crate::revision::statement::Statement;
 use crate::revision::{Carrier, FirstSeen, JudgedCommit, Verified};
 
@@ -103,13 +105,15 @@ impl<'c> Case<'c> {
         self.judge(None)
     }
 
-    pub(super) fn judge(&self, images: Option<&BTreeSet<String>>) -> Vec<Gate> {
+    pub(super) fn judge(&self, set: Option<&ManifestSet>) -> Vec<Gate> {
         let rules = self.rules;
+        let images = set.map(render::images);
         let proof = match &rules.from {
             None => vec![signatures::judge(self.verified)],
-            Some(from) => vec![upstream::judge(self, from, images), intent::judge(self)],
+            Some(from) => vec![upstream::judge(self, from, images.as_ref()), intent::judge(self)],
         };
         let mut gates = proof;
+        gates.push(holds::judge(self, set));
         gates.push(queue::judge(self));
         gates.push(time::freezes(self));
         gates.push(time::windows(self));
@@ -121,7 +125,9 @@ impl<'c> Case<'c> {
                     let soon = words::later(self.now, CLOCKS_AGAIN);
                     gate.next_look = Some(gate.next_look.map_or(soon, |next| next.min(soon)));
                 }
-                self.give_up(gate);
+                if gate.name != holds::NAME {
+                    self.give_up(gate);
+                }
             }
             if let (Some(words), Some(reason)) = (self.approvals.short_of(gate.name), gate.reasons.first_mut()) {
                 reason.message = format!("{}; {words}", reason.message);

@@ -6,40 +6,47 @@
 //!
 //! | gate | question |
 //! |---|---|
+//! | `rollback` | is it content that ran here and was proven, and can it be gone back to? |
 //! | `signatures` | without `from`: is every new commit signed by a writer? |
 //! | `upstream` | with `from`: is the content proven there? |
 //! | `intent` | does somebody with authority over this environment want it here? |
+//! | `holds` | does it bring back what was taken back? |
 //! | `queue` | is the release before it done? |
 //! | `freezes`, `windows` | is now a time for it? |
 //! | `approvals` | did enough people approve? |
 //! | `adoption` | does it take objects of others? |
 
+mod admitted;
 mod adoption;
 mod approvals;
 pub mod calendar;
 mod case;
+mod holds;
 mod intent;
 mod layout;
 mod queue;
+mod rollback;
 mod rules;
 mod signatures;
 mod time;
 mod upstream;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use crate::deploylog::{self, GateVerdict, Inputs, Logged, Past};
 use crate::name::{Digest, Principal, Reason, RepoPath};
 use crate::plan::Plan;
-use crate::render;
 
+pub use admitted::Admitted;
+use admitted::Basis;
 pub use approvals::Approvers;
 pub use case::{Candidate, Case, Facts, Origin};
 pub use layout::{Layout, Moves, moves};
-pub use rules::{Approvals, EXPIRES, From, Rules};
+pub use rollback::{Return, recognise, return_to};
+pub use rules::{Approvals, EXPIRES, From, RollbackBy, Rules};
 pub use time::{is_a_time_for, may_approve, may_freeze, may_unfreeze};
 
 /// What one gate says.
@@ -143,62 +150,6 @@ pub fn left_out(rules: &Rules, standing: &Logged, facts: &Facts) -> Option<RepoP
     file.map(|(_, path)| pair.to_ours(&path))
 }
 
-/// A plan that every gate admits.
-#[derive(Debug)]
-#[must_use = "open it"]
-pub struct Admitted {
-    plan: Plan,
-    gates: Vec<Gate>,
-    images: BTreeSet<String>,
-    upstream: Option<deploylog::Upstream>,
-    promotes: bool,
-    evidence: BTreeMap<String, Vec<u8>>,
-    approvers: String,
-}
-
-impl Admitted {
-    /// The plan.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// The gates as they stood, for the `opened` entry.
-    #[must_use]
-    pub fn gates(&self) -> Vec<GateVerdict> {
-        recorded(&self.gates)
-    }
-
-    /// The images that its objects run, as they are written.
-    #[must_use]
-    pub fn images(&self) -> &BTreeSet<String> {
-        &self.images
-    }
-
-    /// What proved its content upstream.
-    #[must_use]
-    pub fn upstream(&self) -> Option<&deploylog::Upstream> {
-        self.upstream.as_ref()
-    }
-
-    /// Whether it comes from another environment.
-    #[must_use]
-    pub fn promotes(&self) -> bool {
-        self.promotes
-    }
-
-    /// Who approved it; empty: nobody.
-    #[must_use]
-    pub fn approvers(&self) -> &str {
-        &self.approvers
-    }
-
-    /// The raw statements that it rests on, by the path at which its entry keeps them.
-    #[must_use]
-    pub fn evidence(&self) -> &BTreeMap<String, Vec<u8>> {
-        &self.evidence
-    }
-}
-
 /// The verdict of all gates together.
 #[derive(Debug)]
 pub enum Admission {
@@ -222,15 +173,14 @@ impl Admission {
     #[must_use]
     pub fn gates(&self) -> &[Gate] {
         match self {
-            Admission::Admit(admitted) => &admitted.gates,
+            Admission::Admit(admitted) => admitted.asked(),
             Admission::Stopped { gates, .. } => gates,
         }
     }
 }
 
 fn planned_gates(plan: &Plan, rules: &Rules, past: &Past, facts: &Facts, now: Moment) -> Vec<Gate> {
-    let images = render::images(plan.rendered().set());
-    let mut gates = case(plan, rules, past, facts, now).judge(Some(&images));
+    let mut gates = case(plan, rules, past, facts, now).judge(Some(plan.rendered().set()));
     gates.push(adoption::judge(plan));
     gates
 }
@@ -265,14 +215,15 @@ pub fn admit(plan: Plan, rules: &Rules, past: &Past, facts: &Facts, now: Moment)
         return Admission::Stopped { plan: Box::new(plan), gates, refused, reasons };
     }
     let case = case(&plan, rules, past, facts, now);
-    let upstream = case.upstream();
     let path = |digest: Digest| format!("{}{}", deploylog::STATEMENTS, digest.hex());
     let bytes = |digest: Digest| facts.statement_bytes.get(&digest).cloned().unwrap_or_default();
-    let evidence = case.approvals.used().map(|digest| (path(digest), bytes(digest))).collect();
-    let approvers = case.approvals.names();
-    let images = render::images(plan.rendered().set());
-    let promotes = rules.from.is_some();
-    Admission::Admit(Box::new(Admitted { upstream, evidence, approvers, images, promotes, plan, gates }))
+    let basis = Basis {
+        upstream: case.upstream(),
+        approvers: case.approvals.names(),
+        evidence: case.approvals.used().map(|digest| (path(digest), bytes(digest))).collect(),
+        promotes: rules.from.is_some(),
+    };
+    Admission::Admit(Box::new(Admitted::planned(plan, gates, basis)))
 }
 
 /// Why a candidate is stopped: the reasons of the first gate that refuses, else every wait; and whether it is refused.

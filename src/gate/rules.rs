@@ -40,6 +40,19 @@ pub struct Rules {
     pub give_up: Duration,
     /// Whether a candidate waits until the standing release is proven or failed.
     pub finish: bool,
+    /// Whose commits go back.
+    pub rollback_by: RollbackBy,
+}
+
+/// Whose commits are taken for a rollback when their content is that of an earlier release.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollbackBy {
+    /// Anybody's: what ran and was proven may always come back.
+    #[default]
+    Anyone,
+    /// Those that a writer signed.
+    Writers,
 }
 
 /// Where an environment's content comes from.

@@ -98,11 +98,11 @@ fn from_upstream<'c>(case: &Case<'c>, from: &From, pair: &Pair<'_>, ours: &Share
     let mut replaced = None;
     for release in releases.iter().filter(|release| pair.differences(ours, &release.inputs).is_empty()) {
         match &release.outcome {
+            _ if release.is_failed() => return Proof::Missing(failed(case, from, release)),
             Some((Phase::Proven, _)) => match stale(case, from, release) {
                 None => return Proof::Upstream(release),
                 Some(missing) => waits = waits.or(Some(missing)),
             },
-            Some((Phase::Failed, _)) => return Proof::Missing(failed(case, from, release)),
             _ if release.is_open() => waits = waits.or_else(|| Some(open(case, from, release))),
             _ => replaced = replaced.or(Some(release)),
         }
@@ -137,8 +137,20 @@ fn stale(case: &Case<'_>, from: &From, release: &Logged) -> Option<Missing> {
 }
 
 fn failed(case: &Case<'_>, from: &From, release: &Logged) -> Missing {
+    let (name, sequence) = (&from.environment, release.sequence);
     let why = release.reasons.first().map(|reason| format!(": {}", reason.message)).unwrap_or_default();
-    refuse(case, Code::UpstreamFailed, format!("{}/{} failed{why}", from.environment, release.sequence))
+    let text = match (&release.outcome, release.undone, release.held) {
+        (Some((Phase::Failed, _)), Some(by), _) => {
+            format!("{name}/{sequence} failed, and {name}/{by} rolled it back{why}")
+        }
+        (Some((Phase::Failed, _)), None, _) => format!("{name}/{sequence} failed{why}"),
+        (_, Some(by), _) => format!("{name}/{by} rolled {name}/{sequence} back"),
+        (_, None, held) => {
+            let by = held.map(|by| format!(" by {name}/{by}")).unwrap_or_default();
+            format!("what {name}/{sequence} ran is held{by}")
+        }
+    };
+    refuse(case, Code::UpstreamFailed, text)
 }
 
 fn open(case: &Case<'_>, from: &From, release: &Logged) -> Missing {

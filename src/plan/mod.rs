@@ -321,7 +321,9 @@ impl Plan {
     }
 }
 
-fn untouched(release: &ManifestSet, standing: Option<&ManifestSet>) -> BTreeSet<ObjectKey> {
+/// The objects that have the same manifest in a release and in the one that stands.
+#[must_use]
+pub fn untouched(release: &ManifestSet, standing: Option<&ManifestSet>) -> BTreeSet<ObjectKey> {
     let same = |manifest: &&Manifest| {
         standing.and_then(|standing| standing.get(&manifest.key)).is_some_and(|old| old.digest == manifest.digest)
     };
@@ -338,14 +340,16 @@ pub fn check(report: &Report, release: &ManifestSet, ground: &Ground<'_>) -> Res
 }
 
 /// The doomed members that may be deleted now, and the reasons for those that wait (`prune-needs-approval`); `names` says
-/// whether the standing release names an object.
+/// whether the standing release names an object. Under a rollback to what `undone` opened, objects that were first made
+/// after it are no matter of the share.
 #[must_use]
 pub fn prunable(
     inventory: &Inventory,
     names: impl Fn(&ObjectKey) -> bool,
     policy: &Policy,
+    undone: Option<u64>,
 ) -> (Vec<ObjectKey>, Vec<Reason>) {
-    prune::prunable(inventory, names, policy)
+    prune::prunable(inventory, names, policy, undone)
 }
 
 /// The fields in which two states of one object differ, without server bookkeeping (`managedFields`, `resourceVersion`,

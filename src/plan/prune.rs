@@ -17,6 +17,7 @@ pub(super) fn prunable(
     inventory: &Inventory,
     names: impl Fn(&ObjectKey) -> bool,
     policy: &Policy,
+    undone: Option<u64>,
 ) -> (Vec<ObjectKey>, Vec<Reason>) {
     let doomed = inventory.members.iter().filter(|(key, member)| member.doomed && !names(key));
     let mut doomed: Vec<ObjectKey> = doomed.map(|(key, _)| key.clone()).collect();
@@ -27,9 +28,15 @@ pub(super) fn prunable(
     doomed.sort_by_cached_key(order_of_deletion);
     let (guarded, free): (Vec<_>, Vec<_>) = doomed.into_iter().partition(is_guarded);
     let mut waits: Vec<Reason> = guarded.into_iter().map(needs_approval).collect();
-    if let Some(reason) = too_many(free.len(), inventory.members.len(), policy.prune_share) {
+    // What was made after the release that is gone back to goes with what is undone.
+    let later = |key: &ObjectKey| {
+        let origin = inventory.members.get(key).map(|member| member.origin);
+        origin.zip(undone).is_some_and(|(origin, undone)| origin > undone)
+    };
+    let (undone, others): (Vec<_>, Vec<_>) = free.iter().cloned().partition(later);
+    if let Some(reason) = too_many(others.len(), inventory.members.len(), policy.prune_share) {
         waits.push(reason);
-        return (Vec::new(), waits);
+        return (undone, waits);
     }
     (free, waits)
 }

@@ -51,7 +51,7 @@ fn add_prunes(report: &mut Report, release: &ManifestSet, ground: &Ground<'_>) {
     let going = prune::going(release, ground);
     let mut after = ground.inventory.widened(release.objects(), ground.inventory.sequence);
     after.members.retain(|key, _| release.get(key).is_some() || going.contains(key));
-    report.prune_waits = prune::prunable(&after, |key| release.get(key).is_some(), ground.policy).1;
+    report.prune_waits = prune::prunable(&after, |key| release.get(key).is_some(), ground.policy, None).1;
     for key in going {
         report.counts.add(ChangeAction::Prune);
         let stage = Stage::of(&key.group_kind());

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::manifest::ManifestSet;
+use crate::manifest::{Manifest, ManifestSet};
+use crate::name::ObjectKey;
 
 /// The lists of containers that a pod has (Kubernetes API reference, PodSpec).
 const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContainers"];
@@ -18,6 +19,18 @@ pub fn images(set: &ManifestSet) -> BTreeSet<String> {
         collect(&manifest.value, &mut found);
     }
     found
+}
+
+/// The same, each with the object that runs it.
+#[must_use]
+pub fn images_by_object(set: &ManifestSet) -> BTreeSet<(ObjectKey, String)> {
+    let of = |manifest: &Manifest| {
+        let mut found = BTreeSet::new();
+        collect(&manifest.value, &mut found);
+        let key = manifest.key.clone();
+        found.into_iter().map(move |image| (key.clone(), image))
+    };
+    set.manifests().iter().flat_map(of).collect()
 }
 
 fn collect(value: &Value, found: &mut BTreeSet<String>) {

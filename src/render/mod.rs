@@ -13,7 +13,7 @@ mod remote;
 mod walk;
 
 pub use close::close;
-pub use images::{image_name, images, is_pinned};
+pub use images::{image_name, images, images_by_object, is_pinned};
 
 use std::collections::BTreeMap;
 

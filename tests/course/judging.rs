@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockmaster::course::{Brief, Judged, Opening, Verdict};
-use lockmaster::deploylog::{EntryCommit, Signer};
-use lockmaster::gate::{self, Admission};
+use lockmaster::course::{Back, Brief, Judged, Opening, Verdict};
+use lockmaster::deploylog::{Cause, EntryCommit, Logged, Past, Recalled, Signer};
+use lockmaster::gate::{self, Admission, Return};
 use lockmaster::manifest::{Fence, ManifestSet, Scopes};
-use lockmaster::name::{Code, GroupKind, Reason};
+use lockmaster::name::{Code, CommitId, GroupKind, Reason};
 use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
 use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered, Renderer, Sources};
 use lockmaster::revision::{self, Carriers, Fetched, FirstSeen, JudgedCommit};
@@ -31,6 +31,7 @@ fn rules() -> gate::Rules {
         freezes: Vec::new(),
         give_up: Duration::from_secs(14 * 86_400),
         finish: false,
+        rollback_by: gate::RollbackBy::Anyone,
     }
 }
 
@@ -42,11 +43,41 @@ impl World {
         let history = revision::check_history(&fetched);
         let judgement = revision::judge(fetched.clone(), &self.forge.trust(), &FirstSeen::new(), self.now);
         let candidate = self.candidate(&fetched, &judgement.commits);
+        let inputs = self.close(brief).inputs().clone();
+        let to = gate::recognise(&rules(), &brief.past, None, &inputs, true);
+        if let (Ok(()), Some(to)) = (&history, to) {
+            let verdict = self.go_back(&brief.past, to, Cause::Commit, &candidate.id);
+            return Judged { candidate, verdict, durations_ms: BTreeMap::new() };
+        }
         let verdict = match history.and(judgement.verdict) {
             Ok(verified) => self.plan(verified, brief).unwrap_or_else(|verdict| verdict),
             Err(reasons) => Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None },
         };
         Judged { candidate, verdict, durations_ms: BTreeMap::new() }
+    }
+
+    /// A rollback that no commit asks for.
+    pub(crate) fn roll_back(&self, back: &Back) -> Judged {
+        let cause = if back.decree.is_some() { Cause::Statement } else { Cause::Failure };
+        let to = back.past.kept.iter().find(|release| release.sequence == back.to);
+        let to = to.expect("because only what is kept is asked for");
+        let verdict = self.go_back(&back.past, to, cause, &to.commit.id);
+        Judged { candidate: to.commit.clone(), verdict, durations_ms: BTreeMap::new() }
+    }
+
+    fn go_back(&self, past: &Past, to: &Logged, cause: Cause, commit: &CommitId) -> Verdict {
+        let missing = || Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, "the bytes are not stored"));
+        let stored = |release| self.releases.get(&release).map(|(bytes, _)| bytes.clone());
+        let standing = past.standing.as_ref().and_then(|standing| stored(standing.release));
+        let (Some(bytes), Some(standing)) = (stored(to.release), standing) else { return missing() };
+        let from = ManifestSet::from_bytes(&standing).expect("because a set was stored");
+        let recalled = Recalled::earlier(to, bytes).expect("because the model keeps what it is given");
+        match gate::return_to(&rules(), past, Return { to, recalled, from: &from, cause, commit, rewind: false }) {
+            Ok(admitted) => Verdict::Admitted(Opening { admitted }),
+            Err((gates, reasons)) => {
+                Verdict::Stopped { refused: false, reasons, gates: gate::recorded(&gates), until: None }
+            }
+        }
     }
 
     fn plan(&self, verified: revision::Verified, brief: &Brief) -> Result<Verdict, Verdict> {

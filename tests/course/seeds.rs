@@ -93,7 +93,7 @@ fn live(seed: u64, walkers: usize) -> Simulation {
 fn waiting(simulation: &Simulation) -> Vec<ObjectKey> {
     let Some(set) = standing_set(&simulation.world) else { return Vec::new() };
     let inventory = &simulation.world.inventory;
-    let (free, waits) = plan::prunable(inventory, |key| set.get(key).is_some(), &policy());
+    let (free, waits) = plan::prunable(inventory, |key| set.get(key).is_some(), &policy(), None);
     let doomed = inventory.members.iter().filter(|(_, member)| member.doomed).map(|(key, _)| key.clone());
     if waits.is_empty() { Vec::new() } else { doomed.filter(|key| !free.contains(key)).collect() }
 }

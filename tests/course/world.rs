@@ -84,6 +84,8 @@ pub(crate) fn settings(soak: Duration) -> Settings {
         environment: "dev".parse().expect("because it is a name"),
         deadline: Duration::from_secs(DEADLINE),
         soak,
+        rolls_back: false,
+        reverts: false,
         promotes: false,
         checks: Vec::new(),
         keep: 3,
@@ -143,11 +145,14 @@ impl World {
         id
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each order")]
     pub(crate) fn carry_out(&mut self, desk: &mut Desk, order: &Order, loss: Loss) -> Answer {
         let done = loss != Loss::Request;
         self.cluster.looks_well = self.flaw == Some(Flaw::EverythingLooksWell);
         match order {
-            Order::Check { .. } | Order::EndCheck { .. } | Order::Promote { .. } => unreachable!("because none is set"),
+            Order::Check { .. } | Order::EndCheck { .. } | Order::Promote { .. } | Order::Revert { .. } => {
+                unreachable!("because none is set")
+            }
             Order::ReadStatements(_) => Answer::Statements(Ok(Vec::new())),
             Order::ReadLog if loss == Loss::Nothing => Answer::Log(Ok(Box::new(self.read_log(desk)))),
             Order::ReadLog => Answer::Log(Err(lost())),
@@ -156,6 +161,7 @@ impl World {
                 let verdict = if loss == Loss::Nothing { judged.verdict } else { Verdict::Unreachable(lost()) };
                 Answer::Judged(Box::new(Judged { verdict, ..judged }))
             }
+            Order::RollBack(back) => Answer::RolledBack(Box::new(self.roll_back(back))),
             Order::StoreRelease { release, bytes } => {
                 if done && self.flaw != Some(Flaw::BytesAreNotStored) {
                     self.releases.insert(*release, (bytes.clone(), self.now));

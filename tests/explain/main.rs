@@ -118,7 +118,7 @@ fn approvals(plane: &'static ControlPlane) {
     let scene = Scene::proven(plane, "asks", TWO);
     let merge = scene.merge("forge", "env/staging");
     let waits = expect(&scene, 1, &["explain", "prod"]).stdout;
-    let head = format!("shop/prod waits for 1 of 7 gates: {} \"merge env/staging\", forge@example.com", &merge[..7]);
+    let head = format!("shop/prod waits for 1 of 8 gates: {} \"merge env/staging\", forge@example.com", &merge[..7]);
     assert!(waits.starts_with(&head), "{waits}");
     for words in [
         "upstream   pass     inputs and 1 image of staging/",

@@ -168,5 +168,6 @@ pub(crate) fn row_16(plane: &'static ControlPlane) {
     scene.approve("omar", &back, &[]);
     scene.run();
     scene.git_as("kim", &["revert", "--no-edit", &back]);
-    scene.expect("wait", &["approvals-missing"], &["needs 2 of release-managers, has 0"]);
+    let words = ["needs 2 of release-managers, has 0", "holds base/deploy.yaml"];
+    scene.expect("wait", &["held-content", "approvals-missing"], &words);
 }

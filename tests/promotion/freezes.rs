@@ -49,10 +49,6 @@ pub(crate) fn stated(plane: &'static ControlPlane) {
     let journalled = scene.entries("prod", "freeze");
     let told = |entry: &serde_json::Value| entry["actor"] == "omar@example.com";
     assert!(journalled.len() == 1 && journalled.iter().all(told), "of omar's, and not of dana's: {journalled:?}");
-    // What is not built is told, and not passed over.
-    scene.state("omar", "hold/shop/prod/omar", &merge, &["not this one"]);
-    let ran = scene.run();
-    assert!(ran.stderr.contains("`hold` is not supported yet"), "{}", ran.stderr);
     // It is in the log: nobody ends it by taking the tag away.
     scene.stage.git(&["tag", "-d", "freeze/shop/prod/quarter"]);
     scene.expect("wait", &["frozen"], &words);

@@ -73,6 +73,7 @@ impl Trial {
             freezes: Vec::new(),
             give_up: Duration::from_secs(14 * 86_400),
             finish: false,
+            rollback_by: lockmaster::gate::RollbackBy::Anyone,
         };
         let release = logged(good(&id), inputs.clone(), first_seen - DAY);
         let evidence = Evidence { environment: good("staging"), releases: vec![release], commits: [].into() };
@@ -137,6 +138,13 @@ fn logged(commit: CommitId, inputs: Inputs, at: Timestamp) -> Logged {
         ships: Vec::new(),
     };
     Logged {
+        release: Digest::of(b"release"),
+        rollback: None,
+        supersedes: None,
+        irreversible: [].into(),
+        first: 1,
+        undone: None,
+        held: None,
         sequence: 12,
         hash: Digest::of(b"12"),
         commit,

@@ -58,7 +58,11 @@ pub(crate) fn after_a_revert(plane: &'static ControlPlane) {
     scene.on("main");
     let ran = scene.stage.lockmaster(&["promote", "prod@staging/latest", "--key", &key(&scene, "lena")]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    scene.expect("admit", &[], &["of staging/"]);
+    scene.expect("wait", &["held-content"], &["holds base/deploy.yaml, base/flag.yaml"]);
+    let held = scene.entries("prod", "rollback")[0]["sequence"].to_string();
+    scene.state("lena", "unhold/shop/prod/again", "env/prod", &["it was the network", &format!("Sequence: {held}")]);
+    scene.run();
+    assert_eq!(scene.standing("prod"), scene.tip("env/prod"));
     let flag = plane.get("/api/v1/namespaces/revert-prod/configmaps/flag");
     assert!(flag.is_some(), "what was taken out is back");
 }

@@ -113,6 +113,13 @@ fn release(commit: &CommitId, inputs: Inputs) -> Logged {
     Logged {
         sequence: 38,
         hash,
+        release: hash,
+        rollback: None,
+        supersedes: None,
+        irreversible: std::collections::BTreeSet::new(),
+        first: 38,
+        undone: None,
+        held: None,
         commit: EntryCommit {
             id: commit.clone(),
             payload_hash: hash,
