@@ -31,7 +31,8 @@ pub(super) async fn read(
         tracing::warn!(environment = %name, code = %reason.code, reason = %reason.message, "statement-not-applicable");
     }
     let mut decrees = Vec::new();
-    for statement in found.good {
+    let used = Past::of(log, 1).used;
+    for statement in found.good.into_iter().filter(|statement| !used.contains(&statement.payload_hash())) {
         match decree(site, environment, log, &statement).await? {
             Ok(mut decree) => {
                 decree.bytes = found.bytes.remove(&statement.payload_hash()).unwrap_or_default();

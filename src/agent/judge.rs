@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::{Brief, Judged, Opening, Verdict};
-use crate::deploylog::{self, Cause, EntryCommit, Signer};
+use crate::deploylog::{self, Cause, EntryCommit, Rollback, Signer};
 use crate::edge::clock;
 use crate::edge::git::GitError;
 use crate::gate::{self, Admission, Gate};
@@ -320,8 +320,16 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> R
     let accepted = brief.accepted.as_ref().map(|accepted| accepted.id.clone());
     let introduction = site.setup.pipeline.trust.introduction.clone();
     let sources = environment.sources.clone();
+    // What a rollback left at the head of the branch would come in anew, with whoever wants it there.
+    let standing = brief.past.standing.as_ref();
+    let left = standing.filter(|standing| standing.rollback.as_ref().is_some_and(Rollback::leaves_head));
+    let since = left.map(|standing| standing.commit.id.clone());
     site.with_mirror(move |mirror| {
-        let fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
+        let mut fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
+        if let Some(since) = &since {
+            let Fetched { new, boundary, merges, .. } = mirror.facts(&reference, &tip, Some(since), &introduction)?;
+            fetched = Fetched { new, boundary, merges, ..fetched };
+        }
         let closure = close(mirror, &tip, &sources)?;
         Ok(Source { fetched, closure })
     })

@@ -10,7 +10,7 @@ use crate::gate;
 use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Principal, Reason};
 use crate::signature::{AgentKey, GIT_NAMESPACE, Standing};
 
-use super::closing::close;
+use super::closing::{close, close_tree};
 use super::site::Site;
 use super::upstream;
 
@@ -138,6 +138,11 @@ pub(super) async fn push(
         Err(reason) if reason.code == Code::UpstreamNotProven => return Ok(Promoted::Nothing),
         Err(reason) => return Err(reason),
     };
+    let (sources, tree) = (environment.sources.clone(), draft.tree.clone());
+    let closed = site.with_mirror(move |mirror| close_tree(mirror, &mirror.files(&tree)?, &sources)).await;
+    if closed.map_err(|error| error.reason())?.is_ok_and(|closure| gate::is_held(past, closure.inputs())) {
+        return Ok(Promoted::Nothing);
+    }
     let missing = || Reason::new(Code::Bug, "`promote: auto` runs without a writer key");
     let key = site.writer_key.clone().ok_or_else(missing)?;
     let person = writer(site, &key, environment)?.to_string();

@@ -83,7 +83,7 @@ pub(super) async fn admit(
 /// Carries out a rollback that no commit asks for, up to its opening.
 pub(super) async fn roll_back(site: &Site, environment: &Environment, back: &Back) -> Judged {
     let started = Instant::now();
-    let (candidate, found) = match back.past.kept.iter().find(|release| release.sequence == back.to) {
+    let (candidate, found) = match back.past.earlier(back.to) {
         Some(to) => {
             let rewound = back.decree.as_ref().and_then(|decree| decree.rewound.as_ref());
             let commit = rewound.unwrap_or(&to.commit).clone();

@@ -91,9 +91,8 @@ pub fn brief(site: &Site, known: &Known, tip: CommitId, statements: BTreeMap<Ref
 /// The cluster does not answer, or has lost what the log names.
 pub async fn survey(site: &Site, environment: &Environment, known: Known, look: Look) -> Result<Survey, Reason> {
     let Look { tip, statements } = look;
-    let accepted = known.log.accepted.as_ref().map(|accepted| &accepted.id);
     let outlook = match &tip {
-        Ok(commit) if accepted != Some(commit) => Some(
+        Ok(commit) if !known.log.is_accepted(commit) => Some(
             judge::judge(
                 site,
                 environment,

@@ -108,14 +108,19 @@ async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<
 }
 
 async fn judged(site: &Site, environment: &Environment, known: &Known, brief: Brief) -> Result<Planned, Reason> {
-    if known.log.accepted.as_ref().map(|accepted| &accepted.id) == Some(&brief.tip) {
+    if known.log.is_accepted(&brief.tip) {
         return Ok(Planned::Stands);
     }
-    let outlook = judge::judge(site, environment, &brief, Depth::Plan).await;
-    match outlook.verdict {
-        Finding::Unreachable(reason) => Err(reason),
-        _ => Ok(Planned::Commit(Box::new(outlook))),
+    let mut outlook = judge::judge(site, environment, &brief, Depth::Plan).await;
+    match &outlook.verdict {
+        Finding::Unreachable(reason) => return Err(reason.clone()),
+        // A rollback asks nobody what it would change; a person does.
+        Finding::Admitted(opening) if outlook.report.is_none() => {
+            outlook.report = Some(report(site, environment, known, opening.admitted.set()).await?);
+        }
+        _ => {}
     }
+    Ok(Planned::Commit(Box::new(outlook)))
 }
 
 async fn working_tree(site: &Site, environment: &Environment, known: &Known) -> Result<Planned, Reason> {

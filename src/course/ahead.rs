@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
-use crate::deploylog::{EntryCommit, GateVerdict, Log, Past, Rollback};
+use crate::deploylog::{EntryCommit, GateVerdict, Log, Past};
 use crate::name::{Code, CommitId, Digest, Reason};
 
 /// Where the candidate stands.
@@ -193,15 +193,8 @@ impl Ahead {
         }
     }
 
-    /// Whether the tip was opened already. One that was rolled back from while the branch stayed is a candidate again:
-    /// what holds it may end.
     fn is_accepted(&self, log: &Log) -> bool {
-        let rollback = log.standing.as_ref().and_then(|standing| standing.rollback.as_ref());
-        if rollback.is_some_and(Rollback::leaves_head) {
-            return false;
-        }
-        let accepted = log.accepted.as_ref().map(|accepted| &accepted.id);
-        accepted.is_some() && accepted == self.tip.as_ref()
+        self.tip.as_ref().is_some_and(|tip| log.is_accepted(tip))
     }
 }
 

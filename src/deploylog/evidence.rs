@@ -36,6 +36,8 @@ pub struct Logged {
     pub irreversible: BTreeSet<String>,
     /// The sequence of the entry that first opened these inputs.
     pub first: u64,
+    /// The sequences of all entries that opened these inputs.
+    pub openings: BTreeSet<u64>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it was seen to have settled.
@@ -175,10 +177,16 @@ impl Past {
         past
     }
 
-    /// The newest release that can be gone back to.
+    /// The newest release that can be gone back to and is not held.
     #[must_use]
     pub fn last_good(&self) -> Option<&Logged> {
-        self.kept.first()
+        self.kept.iter().find(|release| release.held.is_none())
+    }
+
+    /// The release that an entry opened, if it can be gone back to.
+    #[must_use]
+    pub fn earlier(&self, sequence: u64) -> Option<&Logged> {
+        self.kept.iter().find(|release| release.openings.contains(&sequence))
     }
 }
 
@@ -237,6 +245,7 @@ impl Line<'_> {
             images: body.images.iter().cloned().collect(),
             irreversible: body.irreversible.iter().cloned().collect(),
             first: self.first,
+            openings: BTreeSet::from([self.entry.sequence]),
             opened_at: self.entry.time,
             settled_at: self.settled_at,
             outcome: self.outcome,
@@ -339,7 +348,9 @@ impl<'l> Told<'l> {
                 && seen.insert(line.text.1)
                 && self.releases.iter().any(|other| proven(&other))
             {
-                kept.push(line.logged());
+                let same = self.releases.iter().filter(|other| other.text.1 == line.text.1);
+                let openings = same.map(|other| other.entry.sequence).collect();
+                kept.push(Logged { openings, ..line.logged() });
             }
         }
         kept

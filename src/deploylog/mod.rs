@@ -109,6 +109,17 @@ pub struct Log {
     pub last_refusal: Option<(CommitId, Vec<crate::name::Code>)>,
 }
 
+impl Log {
+    /// Whether a commit was opened already, and nothing else is to be said of it. The one that a rollback left at the head
+    /// of its branch is a candidate again: what holds it may end.
+    #[must_use]
+    pub fn is_accepted(&self, commit: &CommitId) -> bool {
+        let rollback = self.standing.as_ref().and_then(|standing| standing.rollback.as_ref());
+        let left = rollback.is_some_and(Rollback::leaves_head);
+        !left && self.accepted.as_ref().is_some_and(|accepted| accepted.id == *commit)
+    }
+}
+
 /// Why a log cannot be trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", reason.message)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::words::{listed, utc};
 use super::{Case, Gate, Verdict};
-use crate::deploylog::{Held, HeldImage, Hold, Inputs};
+use crate::deploylog::{Held, HeldImage, Hold, Inputs, Past};
 use crate::manifest::ManifestSet;
 use crate::name::{Code, CommitId, EnvironmentName, Reason};
 use crate::render;
@@ -24,6 +24,13 @@ pub(super) struct Content<'c> {
 pub(super) fn judge(case: &Case<'_>, set: Option<&ManifestSet>) -> Gate {
     let content = Content { commit: case.verified.commit(), inputs: case.inputs, set };
     held(&case.rules.environment, &case.past.holds, &content)
+}
+
+/// Whether content is held, as far as its files tell.
+#[must_use]
+pub fn is_held(past: &Past, inputs: &Inputs) -> bool {
+    let all = |hold: &Hold| !hold.held.is_empty() && brought(&hold.held, inputs, None) == hold.held.len();
+    past.holds.iter().any(all)
 }
 
 /// What the holds of an environment say about content.

@@ -44,6 +44,7 @@ pub use admitted::Admitted;
 use admitted::Basis;
 pub use approvals::Approvers;
 pub use case::{Candidate, Case, Facts, Origin};
+pub use holds::is_held;
 pub use layout::{Layout, Moves, moves};
 pub use rollback::{Return, recognise, return_to};
 pub use rules::{Approvals, EXPIRES, From, RollbackBy, Rules};

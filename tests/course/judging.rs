@@ -59,7 +59,7 @@ impl World {
     /// A rollback that no commit asks for.
     pub(crate) fn roll_back(&self, back: &Back) -> Judged {
         let cause = if back.decree.is_some() { Cause::Statement } else { Cause::Failure };
-        let to = back.past.kept.iter().find(|release| release.sequence == back.to);
+        let to = back.past.earlier(back.to);
         let to = to.expect("because only what is kept is asked for");
         let verdict = self.go_back(&back.past, to, cause, &to.commit.id);
         Judged { candidate: to.commit.clone(), verdict, durations_ms: BTreeMap::new() }

@@ -143,6 +143,7 @@ fn logged(commit: CommitId, inputs: Inputs, at: Timestamp) -> Logged {
         supersedes: None,
         irreversible: [].into(),
         first: 1,
+        openings: [12].into(),
         undone: None,
         held: None,
         sequence: 12,

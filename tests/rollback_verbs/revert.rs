@@ -118,6 +118,7 @@ fn release(commit: &CommitId, inputs: Inputs) -> Logged {
         supersedes: None,
         irreversible: std::collections::BTreeSet::new(),
         first: 38,
+        openings: [38].into(),
         undone: None,
         held: None,
         commit: EntryCommit {
