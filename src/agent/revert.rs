@@ -63,6 +63,16 @@ pub enum Pushed {
     To(RefName),
 }
 
+/// The inputs of a commit of the mirror; `None` where nothing can be rendered from it.
+///
+/// # Errors
+/// It cannot be read.
+pub async fn inputs(site: &Site, environment: &Environment, commit: &CommitId) -> Result<Option<Inputs>, Reason> {
+    let (sources, commit) = (environment.sources.clone(), commit.clone());
+    let closed = site.with_mirror(move |mirror| close(mirror, &commit, &sources)).await;
+    Ok(closed.map_err(|error| error.reason())?.ok().map(|closure| closure.inputs().clone()))
+}
+
 /// Drafts the revert of what an entry opened; `None` where the tip has the inputs already.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ mod changes;
 mod compare;
 mod configuration;
 mod confirm;
+mod delivery;
 mod demo;
 pub mod diagnostic;
 mod diff;
@@ -17,6 +18,7 @@ mod embedded;
 mod explain;
 mod gates;
 mod history;
+mod hold;
 mod init;
 pub mod lint;
 mod log;
@@ -26,6 +28,7 @@ pub mod pipeline;
 mod plan;
 mod promote;
 mod revision;
+mod rollback;
 mod run;
 mod serving;
 mod show;
@@ -83,7 +86,9 @@ fn dispatch(verb: &Verb, global: &Global, console: &Console) -> Result<Verdict, 
         Verb::Freeze(freeze) => verb::freeze(freeze, global, console),
         Verb::Unfreeze(unfreeze) => verb::unfreeze(unfreeze, global, console),
         Verb::Explain(explain) => verb::explain(explain, global, console),
-        Verb::Rollback(_) | Verb::Hold(_) | Verb::Unhold(_) => not_yet(verb),
+        Verb::Rollback(rollback) => verb::rollback(rollback, global, console),
+        Verb::Hold(hold) => verb::hold(hold, global, console),
+        Verb::Unhold(unhold) => verb::unhold(unhold, global, console),
         Verb::History(history) => verb::history(history, global, console),
         Verb::Show(show) => verb::show(show, global, console),
         Verb::Audit(_) | Verb::Dora(_) | Verb::Keygen(_) => not_yet(verb),

@@ -330,7 +330,7 @@ impl View {
 }
 
 /// The table of changes, the fields, and the counts.
-fn report_lines(report: &Report, shown: &changes::Shown) -> Vec<String> {
+pub(super) fn report_lines(report: &Report, shown: &changes::Shown) -> Vec<String> {
     let mut lines = Vec::new();
     let unchanged = usize::try_from(report.counts.unchanged).unwrap_or(usize::MAX);
     let mut rows = shown.rows(&report.changes);

@@ -8,13 +8,12 @@ use super::arguments::{self, At};
 use super::diagnostic::{Failure, Verdict, escape};
 use super::site::find;
 use super::statement::Desk;
-use super::{document, message, revision};
+use super::{delivery, document, message, revision};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::promote::{self, Draft};
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
-use crate::edge::git::GitCommandError;
 use crate::name::{Code, CommitId, Reason};
 
 /// Makes, signs and pushes the commit of a promotion.
@@ -40,26 +39,21 @@ pub(super) async fn promote(
     };
     let desk = Desk::open(site, url, &arguments.signing).await?.at_mirror(site).await?;
     let message = draft.message(&environment.name, arguments.reason.as_deref());
-    let parents = [draft.tip.as_str(), draft.upstream.id.as_str()];
-    let make = desk.commit(draft.tree.as_str(), parents, &message);
+    let make = desk.commit(draft.tree.as_str(), &[draft.tip.as_str(), draft.upstream.id.as_str()], &message);
     if arguments.signing.dry_run {
         let push = desk.push_to(url, "COMMIT", environment.branch.as_str()).to_string();
         return Ok(told.commands(&[format!("COMMIT=$({make})"), push.replace("COMMIT:", "\"$COMMIT\":")]));
     }
-    let made = desk.run(&make).map_err(not_signed)?;
-    let made: CommitId = CommitId(
-        String::from_utf8_lossy(&made)
-            .trim()
-            .parse()
-            .map_err(|error| Failure::new(Code::Bug, format!("git prints an id that is none: {error}")))?,
-    );
+    let made = delivery::make(&desk, &make)?;
     let known = survey::known(site, &environment).await?;
     let brief = survey::brief(site, &known, made.clone(), statements);
     let outlook = judge::judge(site, &environment, &brief, Depth::Plan).await;
     if let Finding::Stopped { refused: true, reasons } = &outlook.verdict {
         return Ok(told.refused(reasons, hints));
     }
-    let branch = push(&desk, url, &environment, &made)?;
+    let beside = format!("promote/{}/{}", environment.name, made.short());
+    let way = delivery::Way { url, branch: &environment.branch, beside: &beside, moved: false };
+    let branch = delivery::push(&desk, &way, &made)?;
     Ok(told.pushed(&draft, &made, &branch, &outlook, hints))
 }
 
@@ -85,45 +79,6 @@ fn wanted(environment: &Environment, target: &arguments::Target) -> Result<Optio
             sequence.parse().map(Some).map_err(|_| wrong())
         }
         At::Sequence(_) | At::Latest => Err(wrong()),
-    }
-}
-
-/// Pushes to the branch; where the remote protects it, to a branch beside it that the forge can merge.
-fn push(desk: &Desk, url: &str, environment: &Environment, commit: &CommitId) -> Result<String, Failure> {
-    let branch = environment.branch.short().to_owned();
-    match desk.run(&desk.push_to(url, commit.as_str(), environment.branch.as_str())) {
-        Ok(_) => Ok(branch),
-        Err(GitCommandError::Failed { said, .. }) if is_refusal(&said) => {
-            let beside = format!("promote/{}/{}", environment.name, commit.short());
-            let pushed = desk.run(&desk.push_to(url, commit.as_str(), &format!("refs/heads/{beside}")));
-            pushed.map(|_| beside).map_err(|error| not_pushed(error, url))
-        }
-        Err(error) => Err(not_pushed(error, url)),
-    }
-}
-
-/// Whether the remote answered, and said no to this branch (git-push, "OUTPUT").
-fn is_refusal(said: &str) -> bool {
-    said.contains("[remote rejected]")
-}
-
-fn not_signed(error: GitCommandError) -> Failure {
-    let hint =
-        "sign with an SSH key: git config gpg.format ssh && git config user.signingkey FILE; or name one: --key FILE";
-    let failure = Failure::new(Code::Usage, "git did not sign the commit; nothing was pushed").with_hint(hint);
-    because(failure, error)
-}
-
-fn not_pushed(error: GitCommandError, url: &str) -> Failure {
-    let text = format!("the commit was made and not pushed to `{}`", escape(url));
-    because(Failure::new(Code::FetchFailed, text).with_hint("see whether you may push: git push --dry-run URL"), error)
-}
-
-fn because(failure: Failure, error: GitCommandError) -> Failure {
-    match error {
-        GitCommandError::Failed { said, .. } if !said.is_empty() => failure.because(said),
-        GitCommandError::Failed { .. } => failure,
-        other => failure.because(other),
     }
 }
 

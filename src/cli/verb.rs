@@ -7,7 +7,9 @@ use super::diagnostic::{Failure, Verdict};
 use super::output::Console;
 use super::run::Ended;
 use super::site::Need;
-use super::{diff, explain, history, log, pipeline, plan, promote, show, site, statement, status, verify};
+use super::{
+    diff, explain, history, hold, log, pipeline, plan, promote, rollback, show, site, statement, status, verify,
+};
 use crate::agent::site::Site;
 use crate::edge::git;
 
@@ -123,9 +125,7 @@ pub(super) fn diff(arguments: &arguments::Diff, global: &Global, console: &Conso
 /// Something cannot be reached or read, or git cannot sign or push.
 pub(super) fn promote(arguments: &arguments::Promote, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     let answer = on_runtime(global, LogLevel::Warn, async {
-        let loaded = pipeline::load(global, pipeline::find(global)?)?;
-        let url = site::push_url(&loaded);
-        let site = site::open(global, loaded, Need::Reads, None).await?;
+        let (site, url) = open_both(global, Need::Reads).await?;
         promote::promote(&site, &url, arguments, console.hints()).await
     })?;
     answer.print(console)
@@ -169,6 +169,63 @@ pub(super) fn unfreeze(
         statement::unfreeze(&site, &url, arguments, console.hints()).await
     })?;
     answer.print(console)
+}
+
+/// Goes back to an earlier release.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign.
+pub(super) fn rollback(
+    arguments: &arguments::Rollback,
+    global: &Global,
+    console: &Console,
+) -> Result<Verdict, Failure> {
+    if arguments.unit.is_some() {
+        return Err(Failure::not_yet("lockmaster rollback --unit"));
+    }
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let (site, url) = open_both(global, Need::Reads).await?;
+        rollback::rollback(&site, &url, arguments, console.hints()).await
+    })?;
+    answer.print(console)
+}
+
+/// Keeps content from deploying again.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn hold(arguments: &arguments::Hold, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let need = if hold::names_an_entry(&arguments.target) { Need::Reads } else { Need::Optional };
+        let (site, url) = match open_both(global, need).await {
+            // What only makes things stricter needs no cluster where Git takes it.
+            Err(_) if need == Need::Optional => {
+                site::open_repository(global, pipeline::load(global, pipeline::find(global)?)?)?
+            }
+            opened => opened?,
+        };
+        hold::hold(&site, &url, arguments, console.hints()).await
+    })?;
+    answer.print(console)
+}
+
+/// Lets held content deploy again.
+///
+/// # Errors
+/// Something cannot be reached or read, or git cannot sign or push.
+pub(super) fn unhold(arguments: &arguments::Unhold, global: &Global, console: &Console) -> Result<Verdict, Failure> {
+    let answer = on_runtime(global, LogLevel::Warn, async {
+        let (site, url) = open_both(global, Need::Reads).await?;
+        hold::unhold(&site, &url, arguments, console.hints()).await
+    })?;
+    answer.print(console)
+}
+
+/// The site of a verb that reads the cluster, and where to push.
+async fn open_both(global: &Global, need: Need) -> Result<(Site, String), Failure> {
+    let loaded = pipeline::load(global, pipeline::find(global)?)?;
+    let url = site::push_url(&loaded);
+    Ok((site::open(global, loaded, need, None).await?, url))
 }
 
 async fn open(global: &Global, need: Need) -> Result<Site, Failure> {

@@ -2,6 +2,7 @@
 
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
+mod going_back;
 mod revert;
 #[expect(dead_code, reason = "the scene is that of promotions, of which this needs a part")]
 #[path = "../promotion/scene.rs"]
@@ -20,6 +21,12 @@ const WRITERS: &str = "writers: [release-managers]";
 fn main() -> ExitCode {
     let tests: Vec<Test> = vec![
         ("a_statement_in_the_cluster_counts_while_git_is_away", stated::counts_while_git_is_away),
+        ("rollback_refuses_what_is_no_release_to_go_back_to", going_back::what_is_no_release_to_go_back_to),
+        ("rollback_plan_tells_what_would_change_and_writes_nothing", going_back::a_plan),
+        ("rollback_states_what_is_undone_and_makes_git_agree", going_back::a_statement_and_a_revert),
+        ("rollback_of_somebody_without_rights_states_nothing", going_back::who_may_not),
+        ("the_revert_of_a_rollback_goes_beside_a_protected_branch", going_back::beside_a_protected_branch),
+        ("without_git_a_rollback_is_stated_in_the_cluster_and_git_stays_ahead", going_back::without_git),
         ("a_revert_restores_the_inputs_of_a_release_and_touches_nothing_else", revert::restores_the_inputs_alone),
         ("a_revert_goes_beside_a_branch_that_moved_unless_it_agrees_already", revert::goes_beside_a_branch_that_moved),
         ("a_revert_restores_what_a_render_read_and_no_longer_reads", revert::of_a_render_that_changed_its_files),

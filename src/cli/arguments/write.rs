@@ -109,7 +109,15 @@ pub struct Approve {
 
 /// `rollback`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lockmaster rollback prod --reason \"p99 after retry\"")]
+#[command(
+    after_help = "It signs a statement with your own git, which the agent carries out from stored bytes: no render, no window, no \
+                  approval. Where Git does not answer, the statement goes into the cluster. Then it pushes a revert commit, so \
+                  that Git agrees: to the branch, or where that moved or is protected to revert/ENV/SEQ. What the release that \
+                  is undone brought is held: see unhold.\n\nExamples:\n  lockmaster rollback prod --reason \"p99 after \
+                  retry\"\n  lockmaster rollback prod/38 --plan    what would change\n  lockmaster rollback prod/38 --rewind  \
+                  after a force-push back to it\n\nExit codes: 0 stated, with --wait healthy; 1 no release to go back to, or \
+                  not healthy; 2 could not sign or state it."
+)]
 pub struct Rollback {
     /// The environment, or the entry to go back to
     #[arg(value_name = "ENV[/SEQ]")]
@@ -157,6 +165,12 @@ pub struct Promote {
 
 /// `hold`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "What the commit, or the release of the entry, brought and its predecessor lacked waits from now on, until \
+                  somebody says unhold. Nothing that stands is stopped.\n\nExamples:\n  lockmaster hold prod --reason \"leaks \
+                  memory\"\n  lockmaster hold prod/40 --reason \"leaks memory\"\n\nExit codes: 0 stated; 1 it would not count; 2 \
+                  could not sign or state it."
+)]
 pub struct Hold {
     /// What to hold
     #[arg(value_name = "ENV[@REV|/SEQ]")]
@@ -171,9 +185,14 @@ pub struct Hold {
 
 /// `unhold`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lockmaster unhold prod --reason \"fixed in 1.2\"       the only hold\n  lockmaster unhold prod/41 \
+                  --reason \"fixed in 1.2\"\n\nExit codes: 0 stated; 1 it would not count; 2 no such hold, or could not sign or \
+                  state it."
+)]
 pub struct Unhold {
-    /// What to let go
-    #[arg(value_name = "ENV[@REV|/SEQ]")]
+    /// The environment, or the entry in which the hold stands
+    #[arg(value_name = "ENV[/SEQ]")]
     pub target: Target,
     /// Why
     #[arg(long, value_name = "TEXT")]

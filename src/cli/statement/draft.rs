@@ -22,6 +22,8 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// `taken`: the names that nothing may have; where nobody knows them, one is chosen that nobody has.
+    ///
     /// # Errors
     /// The name is none or is taken; the reason is too long.
     pub(super) fn new(
@@ -30,7 +32,7 @@ impl Draft {
         order: &Order<'_>,
         environment: &Environment,
         commit: &CommitId,
-        taken: &BTreeSet<RefName>,
+        taken: Option<&BTreeSet<RefName>>,
     ) -> Result<Draft, Failure> {
         let called = |rest: &str| {
             let pipeline = site.setup.pipeline.name.clone();
@@ -42,7 +44,7 @@ impl Draft {
         let name = match order.name {
             Some(given) => {
                 let name = called(given)?;
-                if taken.contains(&name) {
+                if taken.is_some_and(|taken| taken.contains(&name)) {
                     let text = format!("tag `{}` is there already", name.short());
                     return Err(Failure::new(Code::Usage, text).with_hint("choose another name: --name NAME"));
                 }
@@ -52,6 +54,8 @@ impl Draft {
                 let slug = slug(&desk.email);
                 let later = format!("{slug}-{}-{}", commit.short(), Timestamp::now().as_millisecond());
                 let names = [slug.clone(), format!("{slug}-{}", commit.short()), later];
+                let unknown = BTreeSet::new();
+                let (names, taken) = taken.map_or((&names[2..], &unknown), |taken| (&names[..], taken));
                 let free = names
                     .iter()
                     .map(|name| called(name))

@@ -1,7 +1,8 @@
-//! `approve`, `freeze`, `unfreeze`: a person's statement as a signed tag, made and pushed by that person's own git, after
-//! it was read here as the agent will read it.
+//! `approve`, `freeze`, `unfreeze`, and the statements of `hold`, `unhold` and `rollback`: what a person says as a signed tag,
+//! made and pushed by that person's own git, after it was read here as the agent will read it.
 
 mod draft;
+mod making;
 mod tagging;
 mod telling;
 
@@ -16,24 +17,36 @@ use super::{message, revision};
 use crate::agent::run;
 use crate::agent::site::Site;
 use crate::config::Environment;
-use crate::gate;
 use crate::name::{Code, CommitId, EnvironmentName, Reason};
-use crate::revision::statement::{self, OVERRIDABLE, Statement, Verb};
-use draft::Draft;
+use crate::revision::statement::{OVERRIDABLE, Verb};
+pub(super) use making::{Done, Outcome, Taken, make};
 pub(super) use tagging::Desk;
 use telling::Told;
+pub(super) use telling::{document, road};
 
 /// What of the gates that an approval may override is not built.
 const NOT_BUILT: [&str; 4] = ["slo", "adoption", "prune", "recreate"];
 
 /// A statement about several environments, each at a commit.
-struct Order<'a> {
-    verb: Verb,
-    about: Vec<(Environment, CommitId)>,
-    reason: Option<&'a str>,
-    trailers: Vec<String>,
-    name: Option<&'a str>,
-    signing: &'a Signing,
+pub(super) struct Order<'a> {
+    pub(super) verb: Verb,
+    pub(super) about: Vec<(Environment, CommitId)>,
+    pub(super) reason: Option<&'a str>,
+    pub(super) trailers: Vec<String>,
+    pub(super) name: Option<&'a str>,
+    pub(super) signing: &'a Signing,
+    /// Which way it goes.
+    pub(super) road: Road,
+}
+
+/// Which way a statement goes to the agent. Authority is the signature, never the road.
+pub(super) enum Road {
+    /// As a tag that is pushed.
+    Git,
+    /// As a tag; where the remote does not take it, its bytes go into the cluster.
+    GitElseCluster,
+    /// Into the cluster: Git was asked already, and does not answer.
+    Cluster(Reason),
 }
 
 /// Signs and pushes an approval.
@@ -62,8 +75,9 @@ pub(super) async fn approve(
     }
     let about = vec![(environment, commit)];
     let name = arguments.name.as_deref();
-    let order = Order { verb: Verb::Approve, about, reason, trailers, name, signing: &arguments.signing };
-    make(site, url, &order, hints).await
+    let order =
+        Order { verb: Verb::Approve, about, reason, trailers, name, signing: &arguments.signing, road: Road::Git };
+    answer(site, url, &order, hints).await
 }
 
 /// Stops promotions into environments until a time.
@@ -79,8 +93,9 @@ pub(super) async fn freeze(
     let reason = Some(spoken(&arguments.reason)?);
     let trailers = vec![until_trailer(draft::until(&arguments.until, Timestamp::now())?)];
     let about = tips(site, &arguments.environments).await?;
-    let order = Order { verb: Verb::Freeze, about, reason, trailers, name: None, signing: &arguments.signing };
-    make(site, url, &order, hints).await
+    let (name, signing, road) = (None, &arguments.signing, Road::Git);
+    let order = Order { verb: Verb::Freeze, about, reason, trailers, name, signing, road };
+    answer(site, url, &order, hints).await
 }
 
 /// Lets promotions go on.
@@ -99,93 +114,22 @@ pub(super) async fn unfreeze(
         let names: Vec<String> = about.iter().map(|(environment, _)| format!("`{}`", environment.name)).collect();
         confirm(&format!("let promotions into {} go on", names.join(", ")), arguments.signing.yes)?;
     }
-    let order =
-        Order { verb: Verb::Unfreeze, about, reason, trailers: Vec::new(), name: None, signing: &arguments.signing };
-    make(site, url, &order, hints).await
+    let (trailers, name, signing, road) = (Vec::new(), None, &arguments.signing, Road::Git);
+    let order = Order { verb: Verb::Unfreeze, about, reason, trailers, name, signing, road };
+    answer(site, url, &order, hints).await
 }
 
-/// Whether a statement of this signer counts: the one place where the rights of verbs are asked before a push. The agent
-/// asks again.
-fn may(site: &Site, environment: &Environment, statement: &Statement) -> Result<(), Reason> {
-    let (rules, signer) = (site.setup.pipeline.rules(environment), statement.signer());
-    let counts = match statement.verb() {
-        Verb::Approve => gate::may_approve(&rules, signer),
-        Verb::Freeze => gate::may_freeze(&rules, signer),
-        _ => gate::may_unfreeze(&rules, signer),
-    };
-    if counts {
-        return Ok(());
-    }
-    let role = rules.approvals.as_ref().and_then(|approvals| approvals.role.as_ref());
-    let what = match role.filter(|_| statement.verb() != Verb::Freeze) {
-        Some(role) => format!("is not of `{role}`"),
-        None => format!("is no writer of `{}`", environment.name),
-    };
-    let text = format!("tag `{}`: {signer} {what}", statement.name());
-    Err(Reason::new(Code::UnauthorisedSigner, text))
-}
-
-async fn make(site: &Site, url: &str, order: &Order<'_>, hints: bool) -> Result<Answer, Failure> {
-    let desk = Desk::open(site, url, order.signing).await?;
-    let taken = desk.taken(site).await?;
-    let mut drafts = Vec::new();
-    for (environment, commit) in &order.about {
-        drafts.push(Draft::new(site, &desk, order, environment, commit, &taken)?);
-    }
+/// Makes a statement, and says what became of it.
+///
+/// # Errors
+/// Something cannot be reached, or git cannot sign or push.
+pub(super) async fn answer(site: &Site, url: &str, order: &Order<'_>, hints: bool) -> Result<Answer, Failure> {
     let told = Told { site, url, verb: order.verb, hints };
-    if order.signing.dry_run {
-        let mut commands = Vec::new();
-        for (draft, (environment, _)) in drafts.iter().zip(&order.about) {
-            commands.extend(desk.bring(environment, &draft.commit));
-            commands.push(desk.sign(draft));
-        }
-        commands.push(desk.push(url, &drafts));
-        commands.dedup();
-        return Ok(told.commands(&commands));
-    }
-    let mut made = Vec::new();
-    for (draft, (environment, _)) in drafts.iter().zip(&order.about) {
-        match one(site, &desk, draft, environment) {
-            Ok(statement) => made.push(statement),
-            Err(refusal) => {
-                desk.discard(&drafts[..made.len()]);
-                return match refusal {
-                    Refusal::Failed(failure) => Err(*failure),
-                    Refusal::Void(reason) => Ok(told.void(&reason, &message::place(site, environment, None))),
-                };
-            }
-        }
-    }
-    if let Err(failure) = desk.run(&desk.push(url, &drafts)) {
-        desk.discard(&drafts);
-        return Err(tagging::not_pushed(failure, url));
-    }
-    desk.tidy(&drafts);
-    Ok(told.pushed(&made, &drafts, &desk))
-}
-
-/// Why a tag that was made is not pushed.
-enum Refusal {
-    Failed(Box<Failure>),
-    Void(Reason),
-}
-
-/// Makes a tag, and reads it as the agent will; takes back one that would not count.
-fn one(site: &Site, desk: &Desk, draft: &Draft, environment: &Environment) -> Result<Statement, Refusal> {
-    let failed = |failure: Failure| Refusal::Failed(Box::new(failure));
-    if let Some(command) = desk.bring(environment, &draft.commit) {
-        desk.run(&command).map_err(|failure| failed(tagging::not_brought(failure)))?;
-    }
-    desk.run(&desk.sign(draft)).map_err(|failure| failed(tagging::not_signed(failure)))?;
-    let counted = desk.read(draft).map_err(failed).and_then(|raw| {
-        let statement = statement::read(&raw, &site.setup.signers, Timestamp::now()).map_err(Refusal::Void)?;
-        may(site, environment, &statement).map_err(Refusal::Void)?;
-        Ok(statement)
-    });
-    if counted.is_err() {
-        desk.discard(std::slice::from_ref(draft));
-    }
-    counted
+    Ok(match make(site, url, order).await? {
+        Outcome::Commands(commands) => told.commands(&commands),
+        Outcome::Void(reason, environment) => told.void(&reason, &message::place(site, &environment, None)),
+        Outcome::Done(done) => told.done(&done),
+    })
 }
 
 /// The tip of each environment's branch.
@@ -217,7 +161,7 @@ fn overridable(gates: &[String]) -> Result<(), Failure> {
 }
 
 /// A reason that says something.
-fn spoken(reason: &str) -> Result<&str, Failure> {
+pub(super) fn spoken(reason: &str) -> Result<&str, Failure> {
     match reason.trim() {
         "" => Err(Failure::new(Code::Usage, "`--reason` is empty")),
         words => Ok(words),

@@ -8,7 +8,7 @@ use crate::agent::site::Site;
 use crate::cli::arguments::Signing;
 use crate::cli::diagnostic::{Failure, escape};
 use crate::config::Environment;
-use crate::edge::git::{self, GitCommand, GitCommandError, Ground};
+use crate::edge::git::{self, GitCommand, GitCommandError, Ground, StandIn};
 use crate::name::{Code, CommitId, Principal, RefName};
 use crate::revision::statement::RawTag;
 use crate::signature::{GIT_NAMESPACE, Standing, public_key};
@@ -61,10 +61,20 @@ impl Desk {
     ///
     /// # Errors
     /// The mirror's folder has no path.
-    pub(in crate::cli) async fn at_mirror(mut self, site: &Site) -> Result<Desk, Failure> {
+    pub(in crate::cli) async fn at_mirror(self, site: &Site) -> Result<Desk, Failure> {
         let folder = site.with_mirror(|mirror| Ok(mirror.folder().to_owned())).await;
         let folder = folder.map_err(|error| Failure::from(error.reason()))?;
         let absolute = std::path::absolute(folder).map_err(|error| Failure::new(Code::Usage, error.to_string()))?;
+        Ok(self.moved_to(absolute))
+    }
+
+    /// The same person where commits can be tagged that are nowhere at hand.
+    pub(super) fn standing_in(self, scratch: &StandIn) -> Desk {
+        self.moved_to(scratch.folder().to_owned())
+    }
+
+    /// The same person at another repository, with what the clone at the working directory says about signing and pushing.
+    fn moved_to(mut self, folder: PathBuf) -> Desk {
         let mut habits = Vec::new();
         for name in HABITS.into_iter().filter(|_| self.ground == Ground::Clone) {
             if let Ok(value) = self.run(&self.command(["config", "--get", name])) {
@@ -72,13 +82,13 @@ impl Desk {
             }
         }
         habits.append(&mut self.settings);
-        Ok(Desk { ground: Ground::Bare(absolute), settings: habits, ..self })
+        Desk { ground: Ground::Bare(folder), settings: habits, ..self }
     }
 
     /// The call that makes and signs a commit of this tree.
-    pub(in crate::cli) fn commit(&self, tree: &str, parents: [&str; 2], message: &str) -> GitCommand {
-        let [first, second] = parents;
-        let words = ["commit-tree", "-S", "-p", first, "-p", second, "-m", message, tree];
+    pub(in crate::cli) fn commit(&self, tree: &str, parents: &[&str], message: &str) -> GitCommand {
+        let parents = parents.iter().flat_map(|parent| ["-p", *parent]);
+        let words = ["commit-tree", "-S"].into_iter().chain(parents).chain(["-m", message, tree]);
         GitCommand::new(&self.ground, self.settings.iter().map(String::as_str).chain(words))
     }
 
@@ -117,9 +127,16 @@ impl Desk {
     /// The remote cannot be asked.
     pub(super) async fn taken(&self, site: &Site) -> Result<BTreeSet<RefName>, Failure> {
         let listed = site.with_mirror(git::Mirror::ls_remote).await.map_err(|error| Failure::from(error.reason()))?;
+        Ok(self.taken_here()?.into_iter().chain(listed.into_keys()).collect())
+    }
+
+    /// The tags that are here.
+    ///
+    /// # Errors
+    /// Git cannot list them.
+    pub(super) fn taken_here(&self) -> Result<BTreeSet<RefName>, Failure> {
         let here = self.run(&self.command(["for-each-ref", "--format=%(refname)", "refs/tags/"])).map_err(broken)?;
-        let here = String::from_utf8_lossy(&here).into_owned();
-        Ok(here.lines().filter_map(|name| name.parse().ok()).chain(listed.into_keys()).collect())
+        Ok(String::from_utf8_lossy(&here).lines().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// The call that brings the commit here, if it is not here; the mirror has it.
@@ -136,6 +153,11 @@ impl Desk {
         let words =
             ["tag", "-s", "--cleanup=whitespace", "-m", &draft.message, draft.name.short(), draft.commit.as_str()];
         GitCommand::new(&self.ground, self.settings.iter().map(String::as_str).chain(words))
+    }
+
+    /// The call that prints the bytes of a tag.
+    pub(super) fn show(&self, draft: &Draft) -> GitCommand {
+        self.command(["cat-file", "tag", draft.name.as_str()])
     }
 
     /// The call that pushes all tags.
@@ -156,7 +178,7 @@ impl Desk {
         let id = self.run(&self.command(["rev-parse", draft.name.as_str()])).map_err(broken)?;
         let id = String::from_utf8_lossy(&id).trim().parse();
         let id = id.map_err(|error| Failure::new(Code::Bug, format!("git prints an id that is none: {error}")))?;
-        let bytes = self.run(&self.command(["cat-file", "tag", draft.name.as_str()])).map_err(broken)?;
+        let bytes = self.run(&self.show(draft)).map_err(broken)?;
         Ok(RawTag { name: draft.name.clone(), id, bytes })
     }
 

@@ -2,12 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::draft::Draft;
-use super::tagging::Desk;
+use super::{Done, Taken};
 use crate::agent::site::Site;
 use crate::cli::answer::Answer;
 use crate::cli::diagnostic::{self, Place, Verdict, Word, escape};
-use crate::edge::git::GitCommand;
 use crate::name::{Code, Reason};
 use crate::revision::statement::{Statement, Verb};
 
@@ -21,36 +19,40 @@ pub(super) struct Told<'a> {
 
 impl Told<'_> {
     /// What would be run.
-    pub(super) fn commands(&self, commands: &[GitCommand]) -> Answer {
-        let lines: Vec<String> = commands.iter().map(ToString::to_string).collect();
-        let text = lines.join("\n");
-        self.answer(json!({"pushed": false, "commands": lines, "statements": [], "reasons": []}), text, Verdict::Good)
+    pub(super) fn commands(&self, commands: &[String]) -> Answer {
+        let text = commands.join("\n");
+        let body = json!({"pushed": false, "object": null, "commands": commands, "statements": [], "reasons": []});
+        self.answer(body, text, Verdict::Good)
     }
 
-    /// What was pushed.
-    pub(super) fn pushed(&self, made: &[Statement], drafts: &[Draft], desk: &Desk) -> Answer {
+    /// What was pushed, or put into the cluster.
+    pub(super) fn done(&self, done: &Done) -> Answer {
         let mut text = String::new();
-        for (statement, draft) in made.iter().zip(drafts) {
+        for (index, (statement, subject)) in done.made.iter().enumerate() {
             let (environment, commit) = (statement.environment(), statement.commit());
-            let subject = desk.subject(&draft.commit);
             let until = statement.until().map(|at| format!(" until {}", at.strftime("%Y-%m-%d %H:%M:%SZ")));
             let until = until.unwrap_or_default();
             text.push_str(&format!(
-                "{}: `{environment}` {} \"{subject}\", by {}{until}\n",
-                done(self.verb),
+                "{}: `{environment}` {}{}, by {}{until}\n",
+                past(self.verb),
                 commit.short(),
+                if subject.is_empty() { String::new() } else { format!(" \"{subject}\"") },
                 statement.signer()
             ));
             if !statement.overrides().is_empty() {
                 text.push_str(&format!("  = overrides {}\n", statement.overrides().join(", ")));
             }
-            text.push_str(&format!("  = tag {}, pushed to {}\n", statement.name(), escape(self.url)));
+            text.push_str(&road(done, index, self.url));
             if self.hints {
                 text.push_str(&format!("  hint: see where it stands: {}\n", look(environment.as_str())));
             }
         }
-        let statements: Vec<Value> = made.iter().map(document).collect();
-        let body = json!({"pushed": true, "commands": [], "statements": statements, "reasons": []});
+        let statements: Vec<Value> = done.made.iter().map(|(statement, _)| document(statement)).collect();
+        let (pushed, object) = match &done.taken {
+            Taken::Git => (true, None),
+            Taken::Cluster(objects, _) => (false, objects.first()),
+        };
+        let body = json!({"pushed": pushed, "object": object, "commands": [], "statements": statements, "reasons": []});
         self.answer(body, text, Verdict::Good)
     }
 
@@ -60,7 +62,7 @@ impl Told<'_> {
         let hint = hint(reason.code, place);
         let text = diagnostic::message(Word::Refused, reason, &facts, hint.as_deref().filter(|_| self.hints));
         let body = json!({
-            "pushed": false, "commands": [], "statements": [],
+            "pushed": false, "object": null, "commands": [], "statements": [],
             "reasons": [{"code": reason.code, "message": reason.message, "hint": hint, "commit": reason.commit}],
         });
         self.answer(body, text, Verdict::Found)
@@ -72,7 +74,21 @@ impl Told<'_> {
     }
 }
 
-fn document(statement: &Statement) -> Value {
+/// Where a statement is.
+pub(in crate::cli) fn road(done: &Done, index: usize, url: &str) -> String {
+    let name = done.made.get(index).map(|(statement, _)| statement.name()).unwrap_or_default();
+    match &done.taken {
+        Taken::Git => format!("  = tag {name}, pushed to {}\n", escape(url)),
+        Taken::Cluster(objects, why) => format!(
+            "  = tag {name}, in the cluster: {}\n  = Git does not take it: {}\n",
+            objects.get(index).map(String::as_str).unwrap_or_default(),
+            escape(why.message.lines().next().unwrap_or_default())
+        ),
+    }
+}
+
+/// A statement as documents show it.
+pub(in crate::cli) fn document(statement: &Statement) -> Value {
     json!({
         "verb": statement.verb(),
         "environment": statement.environment(),
@@ -92,7 +108,7 @@ fn look(environment: &str) -> String {
     format!("lockmaster explain {environment}")
 }
 
-fn done(verb: Verb) -> &'static str {
+fn past(verb: Verb) -> &'static str {
     match verb {
         Verb::Approve => "approved",
         Verb::Hold => "held",

@@ -19,6 +19,7 @@ mod origin;
 mod place;
 mod program;
 mod promotion;
+mod stand_in;
 mod tags;
 mod tree;
 mod workplace;
@@ -30,6 +31,7 @@ pub use mirror::{Limits, Mirror, Progress};
 pub use place::{Auth, Remote};
 pub use program::{GitCommand, GitCommandError, Ground, same_repository};
 pub use promotion::{Making, Move};
+pub use stand_in::StandIn;
 pub use workplace::{Branches, Habits, Workplace};
 
 /// How long a remote may stay silent, in milliseconds, before an operation is given up.

@@ -1,10 +1,15 @@
 //! Entries of the deployment log: create-only objects, which is the compare-and-swap between agents.
 
+use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::answer::Failure;
 use super::shelf::{Changes, Shelf};
+use super::watching::{Waits, not_watched};
 use super::{Journal, JournalError};
 use crate::deploylog::{Sealed, Stored};
 use crate::name::{Code, EnvironmentName, Reason};
@@ -47,6 +52,26 @@ impl Journal {
         }
         entries.sort_by_key(|entry| entry.sequence);
         Ok(entries)
+    }
+
+    /// Says when the log of an environment may have grown: at once, and after every change of it; never ends. After a failure
+    /// it goes on by itself.
+    pub fn watch_entries(
+        &self,
+        environment: &EnvironmentName,
+    ) -> impl Stream<Item = Result<(), Reason>> + Send + use<> {
+        let api = Api::<PartialObjectMeta<ConfigMap>>::namespaced(self.client.clone(), &self.namespace);
+        let config = watcher::Config::default().labels(&self.selector(environment, KIND));
+        let namespace = self.namespace.clone();
+        let events = watcher(api, config).backoff(Waits::default());
+        events.filter_map(move |event| {
+            let told = match event {
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
+                Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => Some(Ok(())),
+                Err(error) => Some(Err(not_watched("entries", &namespace, &error).reason())),
+            };
+            futures::future::ready(told)
+        })
     }
 
     /// Appends an entry at its sequence, where nothing stands yet.

@@ -11,6 +11,7 @@ mod releases;
 mod shelf;
 mod state;
 mod statements;
+mod watching;
 
 use std::collections::BTreeMap;
 

@@ -4,18 +4,16 @@
 //! `tag`. `kubectl create configmap` makes the same. Nothing is said here of what a tag says, or who signed it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::ObjectMeta;
-use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::answer::Failure;
-use super::shelf::Keeper as _;
+use super::watching::{Waits, not_watched};
 use super::{Journal, JournalError};
 use crate::name::{Digest, EnvironmentName, Reason};
 use crate::revision::statement::TAG_LIMIT;
@@ -30,9 +28,6 @@ const NAME: &str = "lockmaster.dev/tag";
 
 /// The key of the tag's bytes.
 const TAG: &str = "tag";
-
-/// How long to wait before a watch that failed is tried again: doubled from the first to the last.
-const WAITS: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(5)];
 
 impl Journal {
     /// Puts the bytes of a tag into the cluster, under the name that the tag has in Git; says which object holds them. Bytes
@@ -80,11 +75,11 @@ impl Journal {
         let config = watcher::Config::default().labels(LABEL);
         let namespace = self.namespace.clone();
         let mut held = Held::default();
-        let events = watcher(api, config).backoff(Waits(WAITS[0]));
+        let events = watcher(api, config).backoff(Waits::default());
         events.filter_map(move |event| {
             let told = match event {
                 Ok(event) => held.take(event).map(Ok),
-                Err(error) => Some(Err(not_watched(&namespace, &error).reason())),
+                Err(error) => Some(Err(not_watched("statements", &namespace, &error).reason())),
             };
             futures::future::ready(told)
         })
@@ -117,49 +112,6 @@ impl Held {
             watcher::Event::Delete(object) => drop(self.tags.remove(object.metadata.name.as_deref()?)),
         }
         (!self.listing).then(|| self.tags.values().cloned().collect())
-    }
-}
-
-/// Waits between tries.
-struct Waits(Duration);
-
-impl Iterator for Waits {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = self.0;
-        self.0 = (wait * 2).min(WAITS[1]);
-        Some(wait)
-    }
-}
-
-impl Backoff for Waits {
-    fn reset(&mut self) {
-        self.0 = WAITS[0];
-    }
-}
-
-fn not_watched(namespace: &str, error: &watcher::Error) -> JournalError {
-    let status = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status))
-        | watcher::Error::WatchError(status) => Some(status),
-        _ => None,
-    };
-    match status {
-        Some(status) if status.is_forbidden() => {
-            JournalError::Forbidden { verb: "watch", resource: ConfigMap::RESOURCE, namespace: namespace.to_owned() }
-        }
-        Some(status) => {
-            let problem = format!("answer {}: {}", status.code, status.message.replace('\n', " "));
-            JournalError::Unreadable { object: format!("the statements in {namespace}"), problem }
-        }
-        // Its text could carry an address.
-        None => {
-            let problem = "the watch broke".to_owned();
-            JournalError::Unreadable { object: format!("the statements in {namespace}"), problem }
-        }
     }
 }
 
