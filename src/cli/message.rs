@@ -1,14 +1,17 @@
 //! The messages of verbs about an environment: the reason, what it means for what stands, and the hint.
 
+use std::collections::BTreeMap;
+
 use super::diagnostic::{self, Place};
 use crate::agent::site::Site;
 use crate::config::Environment;
-use crate::deploylog::Log;
-use crate::name::{Class, Code, Reason};
+use crate::deploylog::{Log, Phase};
+use crate::name::{Class, Code, CommitId, Reason};
 use crate::plan::OnDrift;
 
 /// What hints may name about an environment.
 pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -> Place {
+    let source = site.setup.pipeline.upstreams_of(environment).last().map(|first| first.branch.short().to_owned());
     Place {
         pipeline: Some(site.setup.pipeline.name.to_string()),
         environment: Some(environment.name.to_string()),
@@ -17,7 +20,15 @@ pub(super) fn place(site: &Site, environment: &Environment, log: Option<&Log>) -
         left: 0,
         namespace: environment.namespaces.first().cloned(),
         signers_file: Some(site.setup.pipeline.trust.signers_file.display().to_string()),
+        source,
+        opened: log.map(opened).unwrap_or_default(),
     }
+}
+
+/// The commits that were opened, and the newest entry that did.
+fn opened(log: &Log) -> BTreeMap<CommitId, u64> {
+    let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
+    opened.filter_map(|entry| Some((entry.body.commit.as_ref()?.id.clone(), entry.sequence))).collect()
 }
 
 /// One message for each reason, each line ending in a newline. What a refusal means for the cluster is said once, with

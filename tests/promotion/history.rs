@@ -19,7 +19,11 @@ pub(crate) fn rows_32_33_34(plane: &'static ControlPlane) {
     assert_eq!(scene.standing("prod"), accepted.as_str());
     // 32: to an ancestor.
     scene.force("env/prod", "env/prod~1");
-    scene.expect("refuse", &["ref-rewound"], &[short, &format!("git push origin {short}:env/prod")]);
+    scene.expect(
+        "refuse",
+        &["ref-rewound"],
+        &[short, &format!("git push origin {short}:env/prod"), "lockmaster rollback prod --rewind"],
+    );
     // 33: elsewhere.
     scene.own("prod", "elsewhere");
     scene.commit("lena", "elsewhere");

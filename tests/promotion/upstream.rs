@@ -105,7 +105,13 @@ pub(crate) fn row_23(plane: &'static ControlPlane) {
     scene.run();
     scene.merge("lena", "env/staging");
     let left = "leaves out base/deploy.yaml, base/flag.yaml of staging/";
-    let words = [left, &revert[..7], "merge env/prod back upstream", "lockmaster promote", "git revert -S"];
+    let ways = format!(
+        "git switch --detach origin/env/dev && git merge -S --no-edit origin/env/prod && git push origin HEAD:env/dev; \
+         if it shall come: lockmaster promote prod; the same in plain git, then merge again: git fetch origin && git switch \
+         --detach origin/env/prod && git revert -S --no-edit {} && git push origin HEAD:env/prod",
+        &revert[..7]
+    );
+    let words = [left, "if it shall stay out, merge back", &ways];
     scene.expect("refuse", &["promotion-incomplete"], &words);
 }
 

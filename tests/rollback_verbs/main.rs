@@ -10,6 +10,7 @@ mod scene;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod stated;
+mod ways_out;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ("rollback_of_somebody_without_rights_states_nothing", going_back::who_may_not),
         ("the_revert_of_a_rollback_goes_beside_a_protected_branch", going_back::beside_a_protected_branch),
         ("without_git_a_rollback_is_stated_in_the_cluster_and_git_stays_ahead", going_back::without_git),
+        ("what_was_reverted_stays_out_by_the_first_way_that_the_hint_names", ways_out::it_stays_out),
         ("a_revert_restores_the_inputs_of_a_release_and_touches_nothing_else", revert::restores_the_inputs_alone),
         ("a_revert_goes_beside_a_branch_that_moved_unless_it_agrees_already", revert::goes_beside_a_branch_that_moved),
         ("a_revert_restores_what_a_render_read_and_no_longer_reads", revert::of_a_render_that_changed_its_files),

@@ -1,7 +1,7 @@
 //! What helps a candidate past a gate, or a person who met a code: one action each, with the command where there is one.
 
 use super::Place;
-use super::hint::hint;
+use super::hint::{hint, ways_out};
 use crate::gate::{Gate, People};
 use crate::name::{Code, CommitId, Principal, Reason};
 
@@ -85,7 +85,10 @@ fn of_gate(gate: &Gate, reason: &Reason, stopped: &Stopped<'_>) -> Option<Vec<Cu
         Code::UpstreamNotProven | Code::UpstreamFailed => {
             vec![Cure::of(format!("see where {upstream} stands"), format!("lockmaster explain {upstream}")), hotfix()]
         }
-        Code::UpstreamLogStale | Code::UnprovenContent | Code::PromotionIncomplete => vec![
+        Code::PromotionIncomplete => {
+            ways_out(reason, stopped.place).into_iter().map(|(words, command)| Cure::of(words, command)).collect()
+        }
+        Code::UpstreamLogStale | Code::UnprovenContent => vec![
             Cure::of(format!("see what {upstream} has proven"), format!("lockmaster history {upstream}")),
             hotfix(),
         ],

@@ -1,5 +1,7 @@
 //! What a person can do about a reason: one action, with the command where there is one.
 
+use std::collections::BTreeMap;
+
 use crate::name::{Code, CommitId, Reason};
 
 /// What is known about where a reason was found; each part makes hints more exact.
@@ -19,6 +21,10 @@ pub struct Place {
     pub left: u64,
     /// The signers file.
     pub signers_file: Option<String>,
+    /// The branch of the environment where content that is promoted into this one begins.
+    pub source: Option<String>,
+    /// The commits that were opened, and the newest entry that did.
+    pub opened: BTreeMap<CommitId, u64>,
 }
 
 impl Place {
@@ -38,6 +44,16 @@ impl Place {
         self.namespace.as_deref().unwrap_or("NAMESPACE")
     }
 
+    fn source(&self) -> &str {
+        self.source.as_deref().unwrap_or("SOURCE-BRANCH")
+    }
+
+    /// The entry that opened a commit, as verbs name it; the environment where none did.
+    fn entry_of(&self, commit: Option<&CommitId>) -> String {
+        let sequence = commit.and_then(|commit| self.opened.get(commit));
+        sequence.map_or(self.environment().to_owned(), |sequence| format!("{}/{sequence}", self.environment()))
+    }
+
     fn signers_file(&self) -> &str {
         self.signers_file.as_deref().unwrap_or("allowed_signers")
     }
@@ -47,7 +63,7 @@ impl Place {
 #[must_use]
 pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
     let code = reason.code;
-    of_history(code, place)
+    of_history(code, reason, place)
         .or_else(|| of_signatures(code, reason, place))
         .or_else(|| of_promotion(code, reason, place))
         .or_else(|| of_sources(code))
@@ -57,7 +73,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
         .or_else(|| of_config(code, reason))
 }
 
-fn of_history(code: Code, place: &Place) -> Option<String> {
+fn of_history(code: Code, reason: &Reason, place: &Place) -> Option<String> {
     let (branch, accepted) = (place.branch(), place.accepted());
     Some(match code {
         Code::FetchFailed => "nothing is changed meanwhile; try what the agent does: git ls-remote URL".to_owned(),
@@ -69,12 +85,13 @@ fn of_history(code: Code, place: &Place) -> Option<String> {
             "fetch all of it: git fetch --unshallow; or name a full clone with --repository".to_owned()
         }
         Code::RefRewound => format!(
-            "put it back: git push origin {accepted}:{branch}; to really go back, commit a revert on top of it: git revert \
-             -S COMMIT"
+            "put it back: git push origin {accepted}:{branch}; to really go back: lockmaster rollback {} --rewind",
+            place.entry_of(reason.commit.as_ref())
         ),
         Code::RefDiverged => format!(
             "put it back: git push --force-with-lease origin {accepted}:{branch}; then bring what is new as a merge or a \
-             rebase onto it"
+             rebase onto it; to go back to what ran before: lockmaster rollback {}",
+            place.environment()
         ),
         Code::RefTwin => format!(
             "the same signed content under another id; put the accepted one back: git push --force origin {accepted}:{branch}"
@@ -126,7 +143,7 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
 }
 
 fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
-    let (environment, branch) = (place.environment(), place.branch());
+    let environment = place.environment();
     let pipeline = place.pipeline.as_deref().unwrap_or("PIPELINE");
     let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
     Some(match code {
@@ -139,10 +156,10 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
             "a commit of exactly what is proven: lockmaster promote {environment}; not to wait for the proof: lockmaster \
              approve {environment} --override upstream --reason TEXT"
         ),
-        Code::PromotionIncomplete => format!(
-            "if it shall stay out, merge {branch} back upstream and let that prove the rest; if it shall come: lockmaster \
-             promote {environment}; in plain git: git revert -S the revert, then merge"
-        ),
+        Code::PromotionIncomplete => {
+            let [(out, back), (come, promote), (plain, git)] = ways_out(reason, place);
+            format!("{out}: {back}; {come}: {promote}; {plain}: {git}")
+        }
         Code::OwnPathUnsigned => format!(
             "let a writer of {environment} make the change in a commit of their own (git commit -S), or approve it: \
              lockmaster approve {environment}"
@@ -168,6 +185,32 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         ),
         _ => return None,
     })
+}
+
+/// The ways out of an incomplete promotion, in this order: what is left out shall stay out; it shall come; the same in plain
+/// git (promotion.md, section 2).
+pub(super) fn ways_out(reason: &Reason, place: &Place) -> [(&'static str, String); 3] {
+    let (branch, source) = (place.branch(), place.source());
+    // The gate says which commit took it out, if one did.
+    let said = reason.message.rsplit_once(", as ").and_then(|(_, rest)| rest.strip_suffix(" left it"));
+    let revert = said.unwrap_or("REVERT");
+    [
+        (
+            // Every environment on the way has to prove the rest without it.
+            "if it shall stay out, merge back to where it came from and promote the rest from there",
+            format!("{}git merge -S --no-edit origin/{branch} && git push origin HEAD:{source}", on(source)),
+        ),
+        ("if it shall come", format!("lockmaster promote {}", place.environment())),
+        (
+            "the same in plain git, then merge again",
+            format!("{}git revert -S --no-edit {revert} && git push origin HEAD:{branch}", on(branch)),
+        ),
+    ]
+}
+
+/// Puts a clone where a branch of the remote is now, whatever its own branch of that name says.
+fn on(branch: &str) -> String {
+    format!("git fetch origin && git switch --detach origin/{branch} && ")
 }
 
 /// A squash by a forge cannot be told from any other commit that nobody with rights signed.

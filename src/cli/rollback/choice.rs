@@ -37,11 +37,17 @@ impl From<Reason> for NoChoice {
     }
 }
 
-/// Chooses what a target names; without an entry, the last release that is proven and older than what stands.
+/// Chooses what a target names; without an entry, the last release that is proven and older than what stands, among those
+/// with these inputs where a rewound branch has them.
 ///
 /// # Errors
 /// See [`NoChoice`].
-pub(super) fn choose(environment: &Environment, log: &Log, target: &Target) -> Result<Choice, NoChoice> {
+pub(super) fn choose(
+    environment: &Environment,
+    log: &Log,
+    target: &Target,
+    rewound: Option<&Inputs>,
+) -> Result<Choice, NoChoice> {
     let name = &environment.name;
     let refused = |text: String| NoChoice::Refused(Reason::new(Code::StatementNotApplicable, text));
     let Some(standing) = &log.standing else {
@@ -49,9 +55,10 @@ pub(super) fn choose(environment: &Environment, log: &Log, target: &Target) -> R
     };
     let bench = Bench { environment, log, standing, releases: Evidence::of(name, log).releases };
     let to = match &target.at {
-        At::Tip => bench.last().ok_or_else(|| {
-            let text = format!("`{name}` has no proven release before the standing one, {name}/{}", standing.sequence);
-            refused(text)
+        At::Tip => bench.last(rewound).ok_or_else(|| {
+            let what = if rewound.is_some() { " with the inputs of the branch's tip" } else { "" };
+            let sequence = standing.sequence;
+            refused(format!("`{name}` has no proven release{what} before the standing one, {name}/{sequence}"))
         })?,
         At::Sequence(sequence) => bench.named(Some(*sequence))?,
         At::Latest => bench.named(None)?,
@@ -108,8 +115,9 @@ impl Bench<'_> {
         opening.is_some_and(|entry| entry.body.action == Action::Rollback)
     }
 
-    fn last(&self) -> Option<&Logged> {
-        self.releases.iter().find(|release| release.is_proven() && self.is_older(release))
+    fn last(&self, rewound: Option<&Inputs>) -> Option<&Logged> {
+        let wanted = |release: &&Logged| rewound.is_none_or(|inputs| release.inputs == *inputs);
+        self.releases.iter().filter(wanted).find(|release| release.is_proven() && self.is_older(release))
     }
 
     /// The release that an entry is about: people read the numbers of outcomes in `history`.

@@ -17,7 +17,6 @@ use crate::agent::revert::{self, Draft};
 use crate::agent::run;
 use crate::agent::site::Site;
 use crate::agent::survey;
-use crate::agent::walk::Look;
 use crate::config::Environment;
 use crate::course::Known;
 use crate::manifest::ManifestSet;
@@ -40,7 +39,17 @@ pub(super) async fn rollback(
     let environment = find(site, &arguments.target.environment)?;
     let known = survey::known(site, &environment).await?;
     let told = Told { site, environment: &environment, url, hints };
-    let choice = match choose(&environment, &known.log, &arguments.target) {
+    let tip = async || run::look(site, std::slice::from_ref(&environment.branch)).await.at(site, &environment).tip;
+    // Only a rewound branch says itself what is gone back to.
+    let rewound = match arguments.rewind {
+        true => Some(tip().await?),
+        false => None,
+    };
+    let held = match &rewound {
+        Some(tip) => revert::inputs(site, &environment, tip).await?,
+        None => None,
+    };
+    let choice = match choose(&environment, &known.log, &arguments.target, held.as_ref()) {
         Ok(choice) => choice,
         Err(NoChoice::Refused(reason)) => return Ok(told.refused(&reason)),
         Err(NoChoice::Failed(reason)) => return Err(reason.into()),
@@ -50,7 +59,10 @@ pub(super) async fn rollback(
         let report = report(site, &environment, &known, &set).await?;
         return Ok(told.planned(&choice, &report));
     }
-    let Look { tip, .. } = run::look(site, std::slice::from_ref(&environment.branch)).await.at(site, &environment);
+    let tip = match rewound {
+        Some(tip) => Ok(tip),
+        None => tip().await,
+    };
     let work = Work { site, url, arguments, environment: &environment, known: &known, choice: &choice, reason };
     work.run(tip, &told).await
 }
@@ -94,13 +106,12 @@ impl Work<'_> {
             let tip = tip?;
             return self.agree(&tip, told).await;
         }
-        let commit = match (&tip, self.arguments.rewind) {
-            (Ok(tip), true) => match self.rewound(tip).await? {
-                Ok(()) => tip.clone(),
-                Err(refusal) => return Ok(told.refused(&refusal)),
+        let commit = match &tip {
+            Ok(tip) if self.arguments.rewind => match self.not_rewound(tip).await? {
+                None => tip.clone(),
+                Some(refusal) => return Ok(told.refused(&refusal)),
             },
-            (Err(reason), true) => return Err(reason.clone().into()),
-            (_, false) => self.choice.to.commit.id.clone(),
+            Ok(_) | Err(_) => self.choice.to.commit.id.clone(),
         };
         if !self.arguments.signing.dry_run {
             confirm(&self.question(), self.arguments.signing.yes)?;
@@ -133,19 +144,19 @@ impl Work<'_> {
         self.settle(told, None, reverted).await
     }
 
-    /// Whether the branch was put back to exactly the release: else its tip is not to be accepted by this statement.
-    async fn rewound(&self, tip: &CommitId) -> Result<Result<(), Reason>, Reason> {
+    /// Why the branch's tip is not to be accepted by this statement: it was not put back to exactly the release.
+    async fn not_rewound(&self, tip: &CommitId) -> Result<Option<Reason>, Reason> {
         let (name, branch) = (&self.environment.name, self.environment.branch.short());
-        let against = |text: String| Ok(Err(Reason::new(Code::StatementNotApplicable, text).at_commit(tip.clone())));
+        let against = |text: String| Some(Reason::new(Code::StatementNotApplicable, text).at_commit(tip.clone()));
         if self.known.log.accepted.as_ref().is_some_and(|accepted| accepted.id == *tip) {
-            return against(format!("`{branch}` was not rewound: {} is the accepted head", tip.short()));
+            return Ok(against(format!("`{branch}` was not rewound: {} is the accepted head", tip.short())));
         }
         let inputs = revert::inputs(self.site, self.environment, tip).await?;
-        if inputs.as_ref() != Some(&self.choice.to.inputs) {
-            let (short, to) = (tip.short(), self.choice.to.sequence);
-            return against(format!("`{branch}` is at {short}, whose inputs are not those of {name}/{to}"));
+        if inputs.as_ref() == Some(&self.choice.to.inputs) {
+            return Ok(None);
         }
-        Ok(Ok(()))
+        let (short, to) = (tip.short(), self.choice.to.sequence);
+        Ok(against(format!("`{branch}` is at {short}, whose inputs are not those of {name}/{to}")))
     }
 
     fn question(&self) -> String {
