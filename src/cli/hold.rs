@@ -12,7 +12,7 @@ use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::agent::walk::Look;
 use crate::config::Environment;
-use crate::deploylog::{Log, Phase};
+use crate::deploylog::{Hold, Log, Past, Phase};
 use crate::name::{Class, Code, CommitId, Reason};
 use crate::revision::statement::Verb;
 
@@ -54,16 +54,16 @@ pub(super) async fn unhold(
     let reason = Some(statement::spoken(&arguments.reason)?);
     let environment = find(site, &arguments.target.environment)?;
     let log = survey::log(site, &environment).await?;
-    let held = chosen(&environment, &held(&log), &arguments.target)?;
+    let hold = chosen(&environment, &Past::of(&log, site.keep()).holds, &arguments.target)?;
     if !arguments.signing.dry_run {
-        let (name, sequence, short) = (&environment.name, held.sequence, held.commit.short());
+        let (name, sequence, short) = (&environment.name, hold.sequence, hold.held.commit.short());
         let question =
-            format!("let what {name}/{sequence} holds deploy to `{name}` again, {short} held by {}", held.by);
+            format!("let what {name}/{sequence} holds deploy to `{name}` again, {short} held by {}", hold.by);
         confirm(&question, arguments.signing.yes)?;
     }
     let Look { tip, .. } = run::look(site, std::slice::from_ref(&environment.branch)).await.at(site, &environment);
-    let (trailers, signing) = (vec![format!("Sequence: {}", held.sequence)], &arguments.signing);
-    let about = vec![(environment, held.commit)];
+    let (trailers, signing) = (vec![format!("Sequence: {}", hold.sequence)], &arguments.signing);
+    let about = vec![(environment, hold.held.commit)];
     let order = Order { verb: Verb::Unhold, about, reason, trailers, name: None, signing, road: road(&tip) };
     statement::answer(site, url, &order, hints).await
 }
@@ -87,26 +87,12 @@ fn released(environment: &Environment, log: &Log, sequence: Option<u64>) -> Resu
     commit.map(|commit| commit.id.clone()).ok_or_else(none)
 }
 
-/// A hold that stands.
-#[derive(Debug, Clone)]
-struct Held {
-    sequence: u64,
-    commit: CommitId,
-    by: String,
-    reason: String,
-}
-
-fn held(_log: &Log) -> Vec<Held> {
-    Vec::new()
-}
-
 /// The hold that a target names, or the only one.
-fn chosen(environment: &Environment, held: &[Held], target: &Target) -> Result<Held, Failure> {
+fn chosen(environment: &Environment, held: &[Hold], target: &Target) -> Result<Hold, Failure> {
     let name = &environment.name;
-    let listed = || {
-        let line =
-            |held: &Held| format!("{name}/{} {} by {}: {}", held.sequence, held.commit.short(), held.by, held.reason);
-        held.iter().map(line).collect::<Vec<_>>()
+    let line = |hold: &Hold| {
+        let (sequence, commit, by) = (hold.sequence, hold.held.commit.short(), &hold.by);
+        format!("{name}/{sequence} {commit}, by {by}: {}", hold.reason)
     };
     let wanted = match (&target.at, held) {
         (_, []) => return Err(Failure::new(Code::Usage, format!("nothing is on hold in `{name}`"))),
@@ -125,7 +111,8 @@ fn chosen(environment: &Environment, held: &[Held], target: &Target) -> Result<H
             Some(wanted) => format!("`{name}/{wanted}` is no hold that stands"),
             None => format!("{} holds stand in `{name}`: say which", held.len()),
         };
-        let failure = listed().into_iter().fold(Failure::new(Code::Usage, text), Failure::because);
-        failure.with_hint(format!("name it: lockmaster unhold {name}/SEQUENCE --reason WHY"))
+        let lines: Vec<String> = std::iter::once(text).chain(held.iter().map(line)).collect();
+        Failure::new(Code::Usage, lines.join("\n"))
+            .with_hint(format!("name it: lockmaster unhold {name}/SEQUENCE --reason WHY"))
     })
 }

@@ -14,7 +14,7 @@ pub(crate) const PEOPLE: [&str; 6] = ["dana", "lena", "omar", "kim", "forge", "m
 /// Three environments on a stage, and what prod demands.
 pub(crate) struct Scene {
     pub(crate) stage: Stage,
-    name: String,
+    pub(crate) name: String,
 }
 
 /// What a candidate of prod is told.

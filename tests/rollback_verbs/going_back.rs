@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::WRITERS;
-use crate::control_plane::ControlPlane;
+use crate::control_plane::{ControlPlane, eventually};
 use crate::scene::Scene;
 use crate::stage::Ran;
 
@@ -114,6 +114,41 @@ pub(crate) fn a_statement_and_a_revert(plane: &'static ControlPlane) {
     ] {
         assert!(ran.stdout.contains(&words), "`{words}`: {ran:?}");
     }
+    scene.run();
+    let rollback = the_rollback(&scene);
+    assert_eq!((&rollback["rollback"]["to"], &rollback["rollback"]["cause"]), (&json!(to), &json!("statement")));
+    assert_eq!(
+        (&rollback["actor"], &rollback["statement"]["reason"]),
+        (&json!("lena@example.com"), &json!("p99 is up"))
+    );
+    assert!(flag(&scene).is_none(), "what the undone release brought is gone");
+    let before = scene.entries("prod", "wait").len() + scene.entries("prod", "refuse").len();
+    scene.run();
+    let after = scene.entries("prod", "wait").len() + scene.entries("prod", "refuse").len();
+    assert_eq!((before, scene.entries("prod", "rollback").len()), (after, 2), "the revert commit changes nothing");
+    // Once more: it stands, and Git agrees.
+    let again = ask(&scene, &["rollback", &format!("prod/{to}")]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    assert!(
+        again.stdout.contains("stands at") && again.stdout.contains("env/prod has its content already"),
+        "{again:?}"
+    );
+    // What was undone is not gone back to, and there is nothing before the first.
+    refused(&ask(&scene, &["rollback", &format!("prod/{undone}")]), &["was first opened after what stands"]);
+    refused(&ask(&scene, &["rollback", "prod"]), &["no proven release before the standing one"]);
+}
+
+/// The entry of the one rollback.
+fn the_rollback(scene: &Scene) -> Value {
+    let opened = |entry: &Value| entry["phase"] == "opened";
+    let all: Vec<Value> = scene.entries("prod", "rollback").into_iter().filter(opened).collect();
+    assert_eq!(all.len(), 1, "{all:?}");
+    all[0].clone()
+}
+
+/// What S brought to prod.
+fn flag(scene: &Scene) -> Option<Value> {
+    scene.stage.plane.get(&format!("/api/v1/namespaces/{}-prod/configmaps/flag", scene.name))
 }
 
 pub(crate) fn who_may_not(plane: &'static ControlPlane) {
@@ -191,4 +226,39 @@ pub(crate) fn without_git(plane: &'static ControlPlane) {
     std::fs::rename(&scene.stage.repository, &away).expect("because the folder is ours");
     let printed = ask(&scene, &["rollback", "prod", "--dry-run"]);
     assert!(printed.stdout.contains("kubectl create configmap"), "{printed:?}");
+}
+
+pub(crate) fn waits_until_healthy(plane: &'static ControlPlane) {
+    let scene = merged(plane, "waited");
+    let mut agent = scene.stage.spawn(&["run", "--listen", "127.0.0.1:0", "--interval", "1h"]);
+    eventually("the agent serves", || scene.stage.folder().join("state/agent.json").exists().then_some(()));
+    let document = ask(&scene, &["rollback", "prod", "--wait", "-o", "json"]).json();
+    let opened = the_rollback(&scene)["sequence"].clone();
+    assert_eq!((&document["entry"], &document["reasons"]), (&opened, &json!([])), "{document}");
+    assert!(flag(&scene).is_none(), "what the undone release brought is gone");
+    agent.kill().expect("because it runs");
+    agent.wait().expect("because it was killed");
+}
+
+pub(crate) fn a_rewound_branch(plane: &'static ControlPlane) {
+    let scene = merged(plane, "rewound");
+    let (sequences, first) = (opened(&scene), scene.stage.git(&["rev-parse", "env/prod~1"]));
+    refused(&ask(&scene, &["rollback", "prod", "--rewind"]), &["with the inputs of the branch's tip"]);
+    scene.force("env/prod", &first);
+    scene.on("main");
+    // The hint names the entry that opened the commit, and works as it is printed.
+    let command = format!("lockmaster rollback prod/{} --rewind", sequences[0]);
+    scene.expect("refuse", &["ref-rewound"], &[&command]);
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let ran = ask(&scene, &words);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let tag = scene.stage.git(&["tag", "--list", "rollback/*"]);
+    let body = scene.stage.git(&["tag", "--list", "--format=%(contents:body)%(contents:subject)", &tag]);
+    assert!(body.contains("Rewind: true"), "{body}");
+    scene.run();
+    assert_eq!(the_rollback(&scene)["rollback"]["rewind"], true);
+    assert!(flag(&scene).is_none(), "what the undone release brought is gone");
+    let status = scene.stage.lockmaster(&["status", "prod", "-o", "json"]).json();
+    let prod = &status["environments"][0];
+    assert_eq!((&prod["accepted"]["id"], &prod["state"]), (&json!(first), &json!("current")), "{prod:#}");
 }

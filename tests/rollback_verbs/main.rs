@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         ("rollback_refuses_what_is_no_release_to_go_back_to", going_back::what_is_no_release_to_go_back_to),
         ("rollback_plan_tells_what_would_change_and_writes_nothing", going_back::a_plan),
         ("rollback_states_what_is_undone_and_makes_git_agree", going_back::a_statement_and_a_revert),
+        ("rollback_wait_returns_when_it_is_healthy", going_back::waits_until_healthy),
+        ("rollback_of_a_rewound_branch_takes_its_tip", going_back::a_rewound_branch),
         ("rollback_of_somebody_without_rights_states_nothing", going_back::who_may_not),
         ("the_revert_of_a_rollback_goes_beside_a_protected_branch", going_back::beside_a_protected_branch),
         ("without_git_a_rollback_is_stated_in_the_cluster_and_git_stays_ahead", going_back::without_git),

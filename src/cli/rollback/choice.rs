@@ -1,23 +1,21 @@
-//! Which release is gone back to: a proven one that was first opened before what stands was first opened (DESIGN §6,
-//! Rollback).
+//! Which release is gone back to: one that was proven, whose bytes are kept, and that was first opened before what stands was
+//! first opened (DESIGN §6, Rollback).
 
 use crate::cli::arguments::{At, Target};
 use crate::cli::history;
 use crate::config::Environment;
-use crate::deploylog::{Action, Evidence, Inputs, Log, Logged, Phase, StandingRelease};
-use crate::name::{Code, Digest, Reason};
+use crate::deploylog::{Evidence, Inputs, Log, Logged, Past, Phase};
+use crate::name::{Code, Reason};
 
 /// What is gone back to, and from what.
 #[derive(Debug, Clone)]
 pub(super) struct Choice {
     /// What stands.
-    pub(super) standing: StandingRelease,
+    pub(super) standing: Logged,
     /// The sequence of the entry that opened what is undone: of the standing release, unless that is gone back to already.
     pub(super) undone: u64,
     /// What is gone back to.
     pub(super) to: Logged,
-    /// Its digest.
-    pub(super) release: Digest,
     /// Whether it stands already, by an earlier rollback: then Git alone has to agree.
     pub(super) stands: bool,
 }
@@ -45,21 +43,17 @@ impl From<Reason> for NoChoice {
 pub(super) fn choose(
     environment: &Environment,
     log: &Log,
+    past: &Past,
     target: &Target,
     rewound: Option<&Inputs>,
 ) -> Result<Choice, NoChoice> {
     let name = &environment.name;
-    let refused = |text: String| NoChoice::Refused(Reason::new(Code::StatementNotApplicable, text));
-    let Some(standing) = &log.standing else {
+    let Some(standing) = past.standing.clone() else {
         return Err(refused(format!("nothing was deployed to `{name}` yet: there is nothing to go back from")));
     };
-    let bench = Bench { environment, log, standing, releases: Evidence::of(name, log).releases };
+    let bench = Bench { environment, log, past, standing };
     let to = match &target.at {
-        At::Tip => bench.last(rewound).ok_or_else(|| {
-            let what = if rewound.is_some() { " with the inputs of the branch's tip" } else { "" };
-            let sequence = standing.sequence;
-            refused(format!("`{name}` has no proven release{what} before the standing one, {name}/{sequence}"))
-        })?,
+        At::Tip => bench.last(rewound)?,
         At::Sequence(sequence) => bench.named(Some(*sequence))?,
         At::Latest => bench.named(None)?,
         At::Revision(_) => {
@@ -67,90 +61,88 @@ pub(super) fn choose(
             return Err(NoChoice::Failed(Reason::new(Code::Usage, text)));
         }
     };
-    bench.judge(to).map_err(refused)?;
-    let opening = |sequence: u64| log.entries.iter().find(|entry| entry.sequence == sequence).map(|entry| &entry.body);
-    let release = opening(to.sequence).and_then(|body| body.release);
-    let bug = || NoChoice::Failed(Reason::new(Code::Bug, format!("`{name}/{}` opens no release", to.sequence)));
-    let stands = bench.stands(to);
-    let before = opening(standing.sequence).and_then(|body| body.supersedes).filter(|_| stands);
-    Ok(Choice {
-        standing: standing.clone(),
-        undone: before.unwrap_or(standing.sequence),
-        to: to.clone(),
-        release: release.ok_or_else(bug)?,
-        stands,
-    })
+    if let Some(reason) = bench.held(&to) {
+        return Err(NoChoice::Refused(reason));
+    }
+    let standing = bench.standing;
+    let stands = to.inputs == standing.inputs;
+    let undone = standing.supersedes.filter(|_| stands).unwrap_or(standing.sequence);
+    Ok(Choice { undone, to, stands, standing })
+}
+
+fn refused(text: String) -> NoChoice {
+    NoChoice::Refused(Reason::new(Code::StatementNotApplicable, text))
 }
 
 struct Bench<'b> {
     environment: &'b Environment,
     log: &'b Log,
-    standing: &'b StandingRelease,
-    /// Newest first.
-    releases: Vec<Logged>,
+    past: &'b Past,
+    standing: Logged,
 }
 
 impl Bench<'_> {
-    /// When content was first opened.
-    fn first(&self, inputs: &Inputs) -> u64 {
-        self.releases
-            .iter()
-            .filter(|release| release.inputs == *inputs)
-            .map(|release| release.sequence)
-            .min()
-            .unwrap_or(0)
-    }
-
-    fn is_older(&self, release: &Logged) -> bool {
-        let standing = self.releases.iter().find(|release| release.sequence == self.standing.sequence);
-        standing.is_some_and(|standing| self.first(&release.inputs) < self.first(&standing.inputs))
-    }
-
-    fn stands(&self, release: &Logged) -> bool {
-        release.inputs.digest() == self.standing.inputs
-    }
-
-    fn is_rollback(&self) -> bool {
-        let opening = self.log.entries.iter().find(|entry| entry.sequence == self.standing.sequence);
-        opening.is_some_and(|entry| entry.body.action == Action::Rollback)
-    }
-
-    fn last(&self, rewound: Option<&Inputs>) -> Option<&Logged> {
+    /// The newest that nobody holds; where all are held, the newest.
+    fn last(&self, rewound: Option<&Inputs>) -> Result<Logged, NoChoice> {
         let wanted = |release: &&Logged| rewound.is_none_or(|inputs| release.inputs == *inputs);
-        self.releases.iter().filter(wanted).find(|release| release.is_proven() && self.is_older(release))
-    }
-
-    /// The release that an entry is about: people read the numbers of outcomes in `history`.
-    fn named(&self, sequence: Option<u64>) -> Result<&Logged, NoChoice> {
-        let name = &self.environment.name;
-        let entry = history::entry(self.environment, self.log, sequence)?;
-        let opened = if entry.body.phase == Some(Phase::Opened) { Some(entry.sequence) } else { entry.body.of };
-        let release = opened.and_then(|opened| self.releases.iter().find(|release| release.sequence == opened));
-        release.ok_or_else(|| {
-            let sequence = entry.sequence;
-            let text = format!("`{name}/{sequence}` opened no release; see: lockmaster show {name}/{sequence}");
-            NoChoice::Failed(Reason::new(Code::Usage, text))
+        let kept = || self.past.kept.iter().filter(wanted);
+        let found = kept().find(|release| self.held(release).is_none()).or_else(|| kept().next());
+        found.cloned().ok_or_else(|| {
+            let (name, sequence) = (&self.environment.name, self.standing.sequence);
+            let what = if rewound.is_some() { " with the inputs of the branch's tip" } else { "" };
+            refused(format!("`{name}` has no proven release{what} before the standing one, {name}/{sequence}"))
         })
     }
 
-    fn judge(&self, to: &Logged) -> Result<(), String> {
-        let (name, sequence) = (&self.environment.name, to.sequence);
-        if self.stands(to) {
-            let text = || format!("`{name}/{sequence}` is what stands in `{name}`");
-            return if self.is_rollback() { Ok(()) } else { Err(text()) };
+    /// The release that an entry is about: people read the numbers of outcomes in `history`, and content that was opened
+    /// several times is known by its newest opening.
+    fn named(&self, sequence: Option<u64>) -> Result<Logged, NoChoice> {
+        let name = &self.environment.name;
+        let entry = history::entry(self.environment, self.log, sequence)?;
+        let opened = if entry.body.phase == Some(Phase::Opened) { Some(entry.sequence) } else { entry.body.of };
+        let releases = Evidence::of(name, self.log).releases;
+        let Some(named) = releases.iter().find(|release| Some(release.sequence) == opened) else {
+            let sequence = entry.sequence;
+            let text = format!("`{name}/{sequence}` opened no release; see: lockmaster show {name}/{sequence}");
+            return Err(NoChoice::Failed(Reason::new(Code::Usage, text)));
+        };
+        if named.inputs == self.standing.inputs {
+            // Named by the release that stands again, as the revert of the agent names it.
+            let again =
+                self.standing.rollback.as_ref().map(|back| Logged { sequence: back.to, ..self.standing.clone() });
+            return again.ok_or_else(|| refused(format!("`{name}/{}` is what stands in `{name}`", entry.sequence)));
         }
-        if !self.is_older(to) {
-            return Err(format!(
-                "`{name}/{sequence}` was first opened after what stands, {name}/{}: to go forward is a promotion",
-                self.standing.sequence
-            ));
+        let kept = self.past.kept.iter().find(|release| release.inputs == named.inputs);
+        kept.cloned().ok_or_else(|| refused(self.why_not(entry.sequence, named, &releases)))
+    }
+
+    fn why_not(&self, sequence: u64, named: &Logged, releases: &[Logged]) -> String {
+        let (name, standing) = (&self.environment.name, self.standing.sequence);
+        let proven =
+            |release: &&Logged| release.inputs == named.inputs && matches!(release.outcome, Some((Phase::Proven, _)));
+        if named.first > self.standing.first {
+            return format!(
+                "`{name}/{sequence}` was first opened after what stands, {name}/{standing}: to go forward is a promotion"
+            );
         }
-        match to.outcome {
-            Some((Phase::Proven, _)) => Ok(()),
-            Some((Phase::Failed, _)) => {
-                Err(format!("`{name}/{sequence}` failed: only what was proven is gone back to"))
-            }
-            _ => Err(format!("`{name}/{sequence}` was never proven: only what was proven is gone back to")),
+        if releases.iter().any(|release| proven(&release)) {
+            return format!("the bytes of `{name}/{sequence}` are not kept any more: see `keep` of the pipeline");
         }
+        match named.outcome {
+            Some((Phase::Failed, _)) => format!("`{name}/{sequence}` failed: only what was proven is gone back to"),
+            _ => format!("`{name}/{sequence}` was never proven: only what was proven is gone back to"),
+        }
+    }
+
+    /// Why content does not deploy again; what stands already is not asked.
+    fn held(&self, release: &Logged) -> Option<Reason> {
+        let name = &self.environment.name;
+        let holds = |hold: &&crate::deploylog::Hold| {
+            Some(hold.sequence) == release.held || hold.held.commit == release.commit.id
+        };
+        let hold = self.past.holds.iter().find(holds).filter(|_| release.inputs != self.standing.inputs)?;
+        let (by, why) = (&hold.by, if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) });
+        let text = format!("`{name}/{}` is held by {name}/{}, of {by}{why}", release.sequence, hold.sequence);
+        Some(Reason::new(Code::HeldContent, text))
     }
 }

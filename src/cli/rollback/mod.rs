@@ -19,6 +19,7 @@ use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
 use crate::course::Known;
+use crate::deploylog::Past;
 use crate::manifest::ManifestSet;
 use crate::name::{Class, Code, CommitId, Reason};
 use crate::revision::statement::Verb;
@@ -45,11 +46,12 @@ pub(super) async fn rollback(
         true => Some(tip().await?),
         false => None,
     };
-    let held = match &rewound {
+    let inputs = match &rewound {
         Some(tip) => revert::inputs(site, &environment, tip).await?,
         None => None,
     };
-    let choice = match choose(&environment, &known.log, &arguments.target, held.as_ref()) {
+    let past = Past::of(&known.log, site.keep());
+    let choice = match choose(&environment, &known.log, &past, &arguments.target, inputs.as_ref()) {
         Ok(choice) => choice,
         Err(NoChoice::Refused(reason)) => return Ok(told.refused(&reason)),
         Err(NoChoice::Failed(reason)) => return Err(reason.into()),
@@ -69,10 +71,10 @@ pub(super) async fn rollback(
 
 /// The objects of the release, if its bytes are kept.
 async fn stored(site: &Site, environment: &Environment, choice: &Choice) -> Result<Option<ManifestSet>, Reason> {
-    let found = site.target()?.journal.release(&environment.name, choice.release).await;
+    let found = site.target()?.journal.release(&environment.name, choice.to.release).await;
     let Some(bytes) = found.map_err(|error| error.reason())? else { return Ok(None) };
     ManifestSet::from_bytes(&bytes).map(Some).map_err(|problem| {
-        let text = format!("the stored release `{}` cannot be read: {problem}", choice.release);
+        let text = format!("the stored release `{}` cannot be read: {problem}", choice.to.release);
         Reason::new(Code::LogRegressed, text)
     })
 }
@@ -219,7 +221,10 @@ impl Work<'_> {
         let message = draft.message(&self.environment.name, self.reason);
         let commit = delivery::make(&desk, &desk.commit(draft.tree.as_str(), &[draft.tip.as_str()], &message))?;
         let beside = draft.aside(&self.environment.name);
-        let way = Way { url: self.url, branch: &self.environment.branch, beside: beside.short(), moved: true };
+        let accepted = self.known.log.accepted.as_ref().is_some_and(|accepted| accepted.id == *tip);
+        // What somebody pushed since and was not opened would be undone with it: that is theirs to decide.
+        let branch = if accepted { &self.environment.branch } else { &beside };
+        let way = Way { url: self.url, branch, beside: beside.short(), moved: true };
         let branch = delivery::push(&desk, &way, &commit)?;
         Ok(Reverted::On(commit, branch))
     }

@@ -181,6 +181,6 @@ impl Told<'_> {
     }
 
     fn aim(&self, choice: &Choice) -> Value {
-        json!({"sequence": choice.to.sequence, "digest": choice.release, "commit": document::commit(&choice.to.commit)})
+        json!({"sequence": choice.to.sequence, "digest": choice.to.release, "commit": document::commit(&choice.to.commit)})
     }
 }

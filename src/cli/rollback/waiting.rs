@@ -51,7 +51,7 @@ async fn watch(site: &Site, environment: &Environment, choice: &Choice) -> Resul
 fn ended(log: &Log, choice: &Choice) -> Option<Ended> {
     let rollback = log.entries.iter().rev().find(|entry| {
         let opened = entry.body.phase == Some(Phase::Opened) && !entry.lapsed;
-        opened && entry.body.action == Action::Rollback && entry.body.release == Some(choice.release)
+        opened && entry.body.action == Action::Rollback && entry.body.release == Some(choice.to.release)
     })?;
     let (opened, standing) = (rollback.sequence, log.standing.as_ref()?);
     if opened <= choice.undone {
