@@ -75,6 +75,8 @@ pub struct Stand {
     pub reasons: Vec<Reason>,
     /// The log.
     pub log: Log,
+    /// The tip of the branch, where it could be read.
+    pub tip: Option<CommitId>,
     /// The candidate, where the tip is one.
     pub candidate: Option<EntryCommit>,
     /// Commits of the candidate that the accepted head has not.
@@ -175,8 +177,21 @@ impl Stand {
         let next_look = stop.as_ref().and_then(|stop| stop.until);
         let candidate = stop.map(|stop| stop.candidate);
         let health = objects.as_ref().map(worst);
-        let gates = Vec::new();
-        Stand { state, reasons, log, candidate, behind, left: 0, health, objects, drift, gates, next_look, seen: true }
+        Stand {
+            state,
+            reasons,
+            log,
+            tip: tip.and_then(Result::ok),
+            candidate,
+            behind,
+            left: 0,
+            health,
+            objects,
+            drift,
+            gates: Vec::new(),
+            next_look,
+            seen: true,
+        }
     }
 
     /// As a verb has just read it; `stuck` is what the agent of `run --once` could not do.
@@ -209,6 +224,7 @@ impl Stand {
             state,
             reasons,
             log: known.log,
+            tip: tip.ok(),
             next_look: outlook.as_ref().and_then(|outlook| gate::next_look(&outlook.gates)),
             gates: outlook.as_ref().map(|outlook| outlook.gates.clone()).unwrap_or_default(),
             candidate: outlook.map(|outlook| outlook.candidate),
@@ -228,6 +244,7 @@ impl Stand {
             state: State::Blocked,
             reasons: vec![reason],
             log: Log::default(),
+            tip: None,
             candidate: None,
             behind: 0,
             left: 0,

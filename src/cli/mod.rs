@@ -17,6 +17,7 @@ mod document;
 mod embedded;
 mod explain;
 mod gates;
+mod held;
 mod history;
 mod hold;
 mod init;

@@ -16,7 +16,7 @@ use super::arguments::{self, Global, PublishTo};
 use super::configuration::Configuration;
 use super::diagnostic::{Failure, panicked_at};
 use super::serving::{self, Addresses};
-use super::{embedded, site, status};
+use super::{embedded, held, site, status};
 use crate::agent::run::{self, Plan};
 use crate::agent::site::Site;
 use crate::agent::walk::Step;
@@ -121,7 +121,8 @@ pub(super) async fn until(
     let stuck: BTreeMap<EnvironmentName, Reason> =
         rests.into_iter().filter_map(|(name, rest)| Some((name, stuck(rest?)?))).collect();
     let views = status::views(&site, &arguments.environment, &stuck).await?;
-    Ok(Ended::Once(status::present(&site, &views, clock::now(), "cluster", !global.quiet)))
+    let logs = held::logs(&site, &views).await;
+    Ok(Ended::Once(status::present(&site, &views, &logs, clock::now(), "cluster", !global.quiet)))
 }
 
 fn stuck(rest: Rest) -> Option<Reason> {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::Document;
 use super::view::View;
-use super::{arguments, message, state_dir, status};
+use super::{arguments, held, message, state_dir, status};
 use crate::agent::site::Site;
 use crate::agent::stand::Stand;
 use crate::edge::clock;
@@ -150,5 +150,5 @@ async fn status_of(site: &Site, pipeline: &str) -> Option<Value> {
         let place = message::place(site, &environment, Some(&stand.log));
         views.push(View::of(environment, stand, place));
     }
-    Some(json!(status::present(site, &views, clock::now(), "agent", false).document()))
+    Some(json!(status::present(site, &views, &held::Logs::new(), clock::now(), "agent", false).document()))
 }

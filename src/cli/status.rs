@@ -9,7 +9,7 @@ use super::answer::{Answer, columns, fitted};
 use super::diagnostic::Verdict;
 use super::site::chosen;
 use super::view::{View, word};
-use super::{arguments, message};
+use super::{arguments, held, message};
 use crate::agent::site::Site;
 use crate::agent::{run, survey};
 use crate::edge::clock;
@@ -29,7 +29,8 @@ pub(super) async fn status(site: &Site, arguments: &arguments::Status, hints: bo
         }
     }
     let views = views(site, &arguments.environments, &BTreeMap::new()).await?;
-    Ok(present(site, &views, clock::now(), "cluster", hints))
+    let logs = held::logs(site, &views).await;
+    Ok(present(site, &views, &logs, clock::now(), "cluster", hints))
 }
 
 /// Surveys the environments; one look at the repository serves all. One that cannot be looked at, or that is stuck, hides
@@ -69,26 +70,33 @@ pub(super) async fn views(
 }
 
 /// The answer of `status`, and of `run --once` at its end.
-pub(super) fn present(site: &Site, views: &[View], now: Timestamp, source: &'static str, hints: bool) -> Answer {
+pub(super) fn present(
+    site: &Site,
+    views: &[View],
+    logs: &held::Logs,
+    now: Timestamp,
+    source: &'static str,
+    hints: bool,
+) -> Answer {
     let environments: Value = views.iter().map(View::to_json).collect();
     Answer {
         name: "status",
         pipeline: site.setup.pipeline.name.to_string(),
         source,
         body: json!({"environments": environments}),
-        text: text(site, views, now, hints),
+        text: text(site, views, logs, now, hints),
         verdict: views.iter().map(View::verdict).max().unwrap_or(Verdict::Good),
     }
 }
 
-fn text(site: &Site, views: &[View], now: Timestamp, hints: bool) -> String {
+fn text(site: &Site, views: &[View], logs: &held::Logs, now: Timestamp, hints: bool) -> String {
     let head = ["ENVIRONMENT", "COMMIT", "SUBJECT", "HEALTH", "OBJECTS", "DRIFT", "PROMOTION", "BEHIND", "SINCE"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(views.iter().map(|view| row(view, now)));
     let mut text = format!("{}  {}  source: cluster\n", site.setup.pipeline.name, site.setup.remote);
     text.push_str(&columns(&fitted(rows, SUBJECT)));
     text.push('\n');
-    text.extend(views.iter().map(|view| view.messages(hints)));
+    text.extend(views.iter().map(|view| view.messages(hints) + &held::text(site, view, logs, hints)));
     text
 }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::diagnostic::{self, Place, Verdict};
-use super::{document, gates, message};
+use super::{document, gates, held, message};
 use crate::agent::stand::{DriftState, Stand};
 use crate::agent::survey::Survey;
 use crate::config::Environment;
@@ -110,7 +110,7 @@ impl View {
                 "sequence": entry.sequence, "hash": entry.hash, "unpublished": log.entries.len(),
             })),
             "drift": {"state": drift.state, "objects": drift.objects, "lastHealedAt": drift.healed_at.map(|at| at.to_string())},
-            "holds": [],
+            "holds": held::document(log),
             "freeze": self.freeze(clock::now()),
         })
     }

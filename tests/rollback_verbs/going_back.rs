@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use crate::stage::Ran;
 
 /// prod had its first release, and has S, which somebody merged.
-fn merged(plane: &'static ControlPlane, name: &str) -> Scene {
+pub(crate) fn merged(plane: &'static ControlPlane, name: &str) -> Scene {
     let scene = Scene::proven(plane, name, WRITERS);
     scene.merge("lena", "env/staging");
     scene.run();
@@ -17,13 +17,13 @@ fn merged(plane: &'static ControlPlane, name: &str) -> Scene {
     scene
 }
 
-fn ask(scene: &Scene, words: &[&str]) -> Ran {
+pub(crate) fn ask(scene: &Scene, words: &[&str]) -> Ran {
     let key = scene.stage.folder().join("lena").display().to_string();
     scene.stage.lockmaster(&[words, &["--yes", "--key", &key]].concat())
 }
 
 /// The sequences of the entries that opened prod's releases, oldest first.
-fn opened(scene: &Scene) -> Vec<u64> {
+pub(crate) fn opened(scene: &Scene) -> Vec<u64> {
     let all = ["promote", "rollback"].map(|action| scene.entries("prod", action));
     let mut opened: Vec<u64> = all
         .iter()
@@ -139,7 +139,7 @@ pub(crate) fn a_statement_and_a_revert(plane: &'static ControlPlane) {
 }
 
 /// The entry of the one rollback.
-fn the_rollback(scene: &Scene) -> Value {
+pub(crate) fn the_rollback(scene: &Scene) -> Value {
     let opened = |entry: &Value| entry["phase"] == "opened";
     let all: Vec<Value> = scene.entries("prod", "rollback").into_iter().filter(opened).collect();
     assert_eq!(all.len(), 1, "{all:?}");

@@ -3,6 +3,7 @@
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
 mod going_back;
+mod holding;
 mod revert;
 #[expect(dead_code, reason = "the scene is that of promotions, of which this needs a part")]
 #[path = "../promotion/scene.rs"]
@@ -31,6 +32,11 @@ fn main() -> ExitCode {
         ("the_revert_of_a_rollback_goes_beside_a_protected_branch", going_back::beside_a_protected_branch),
         ("without_git_a_rollback_is_stated_in_the_cluster_and_git_stays_ahead", going_back::without_git),
         ("what_was_reverted_stays_out_by_the_first_way_that_the_hint_names", ways_out::it_stays_out),
+        ("what_was_reverted_comes_by_promote_and_unhold", ways_out::it_comes_by_promote),
+        ("what_was_reverted_comes_by_plain_git_and_unhold", ways_out::it_comes_by_git),
+        ("after_a_rollback_status_says_so_until_each_command_that_it_names_was_run", holding::after_a_rollback),
+        ("hold_and_unhold_name_content_by_branch_commit_and_entry", holding::by_hand),
+        ("rollback_of_held_content_names_the_unhold", holding::what_is_held_is_not_gone_back_to),
         ("a_revert_restores_the_inputs_of_a_release_and_touches_nothing_else", revert::restores_the_inputs_alone),
         ("a_revert_goes_beside_a_branch_that_moved_unless_it_agrees_already", revert::goes_beside_a_branch_that_moved),
         ("a_revert_restores_what_a_render_read_and_no_longer_reads", revert::of_a_render_that_changed_its_files),

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::WRITERS;
 use crate::control_plane::{ControlPlane, signer};
+use crate::going_back::ask;
 use crate::scene::Scene;
 
 /// prod took S, reverted it, and the next merge of staging left it out again; and a clone, as people have one.
@@ -38,13 +39,17 @@ impl Week {
         commands.map(|command| command.as_str().expect("because a command is text").to_owned()).collect()
     }
 
+    fn key(&self) -> String {
+        self.scene.stage.folder().join("lena").display().to_string()
+    }
+
     /// Runs a command in the clone, as lena.
     fn type_in(&self, command: &str) {
         let folder = self.scene.stage.folder();
         let mut shell = Command::new("sh");
         shell.args(["-e", "-c", command]).current_dir(&self.clone).env("HOME", folder).env("GIT_CONFIG_NOSYSTEM", "1");
         shell.env("GIT_CONFIG_COUNT", "3");
-        let key = folder.join("lena").display().to_string();
+        let key = self.key();
         let program = signer::program(folder).display().to_string();
         let settings =
             [("user.signingkey", key.as_str()), ("user.email", "lena@example.com"), ("gpg.ssh.program", &program)];
@@ -70,4 +75,36 @@ pub(crate) fn it_stays_out(plane: &'static ControlPlane) {
     scene.expect("admit", &[], &["of staging/"]);
     let there = |name: &str| plane.get(&format!("/api/v1/namespaces/stays-prod/configmaps/{name}")).is_some();
     assert_eq!((there("flag"), there("next")), (false, true), "what was reverted stays out");
+}
+
+/// What was reverted is on hold: the commands make the commit, and `unhold` lets it in.
+fn it_comes(week: &Week, name: &str) {
+    let scene = &week.scene;
+    scene.run();
+    scene.look("prod", "wait", &["held-content"], &["lockmaster unhold prod/"]);
+    let ran = ask(scene, &["unhold", "prod", "--reason", "fixed in 1.2"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    scene.run();
+    assert_eq!(scene.standing("prod"), scene.tip("env/prod"), "it was not opened");
+    let there =
+        |one: &str| scene.stage.plane.get(&format!("/api/v1/namespaces/{name}-prod/configmaps/{one}")).is_some();
+    assert_eq!((there("flag"), there("next")), (true, true), "all of it is there");
+}
+
+pub(crate) fn it_comes_by_promote(plane: &'static ControlPlane) {
+    let week = Week::new(plane, "promoted");
+    let command = week.commands()[1].clone();
+    week.scene.stage.git(&["config", "receive.denyCurrentBranch", "ignore"]);
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let ran = week.scene.stage.lockmaster(&[&words[..], &["--key", &week.key()]].concat());
+    assert_eq!(ran.code, Some(0), "{command}: {ran:?}");
+    it_comes(&week, "promoted");
+}
+
+pub(crate) fn it_comes_by_git(plane: &'static ControlPlane) {
+    let week = Week::new(plane, "reverted");
+    week.type_in(&week.commands()[2]);
+    week.scene.merge("lena", "env/staging");
+    week.scene.on("main");
+    it_comes(&week, "reverted");
 }

@@ -10,7 +10,7 @@ use super::observer::{Observer, Release, Written};
 use super::promotion::image;
 use super::shop::{Files, OBJECTS, Person, Shop, own, path_of, shared};
 use crate::cli::diagnostic::Verdict;
-use crate::cli::status;
+use crate::cli::{held, status};
 use crate::deploylog::Action;
 use crate::edge::clock;
 use crate::name::{Code, CommitId, Principal, Reason};
@@ -265,7 +265,7 @@ impl Story<'_> {
         self.begin("status").await;
         let views =
             status::views(&observer.site, &[], &std::collections::BTreeMap::new()).await.map_err(Stopped::of)?;
-        let answer = status::present(&observer.site, &views, clock::now(), "cluster", true);
+        let answer = status::present(&observer.site, &views, &held::Logs::new(), clock::now(), "cluster", true);
         self.narrator.show(&answer)?;
         if answer.verdict == Verdict::Good { Ok(()) } else { Err(missed("all well", "a finding, above")) }
     }

@@ -92,6 +92,11 @@ fn of_gate(gate: &Gate, reason: &Reason, stopped: &Stopped<'_>) -> Option<Vec<Cu
             Cure::of(format!("see what {upstream} has proven"), format!("lockmaster history {upstream}")),
             hotfix(),
         ],
+        Code::HeldContent => {
+            let entry = reason.message.split_once(" holds ").map_or(environment, |(entry, _)| entry);
+            let command = format!("lockmaster unhold {entry} --reason WHY");
+            vec![Cure::of("fix forward with a new commit, or let it deploy again", command)]
+        }
         Code::Soaking => vec![Cure::of("see how far it is", format!("lockmaster show {environment}/latest"))],
         Code::ArtifactNotProven => {
             vec![Cure::of(format!("see what {upstream} has proven"), format!("lockmaster history {upstream}"))]

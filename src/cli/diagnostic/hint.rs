@@ -68,7 +68,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
         .or_else(|| of_promotion(code, reason, place))
         .or_else(|| of_sources(code))
         .or_else(|| of_cluster(code, reason, place))
-        .or_else(|| of_state(code, place))
+        .or_else(|| of_state(code, reason, place))
         .or_else(|| of_gates(code, place))
         .or_else(|| of_config(code, reason))
 }
@@ -293,7 +293,7 @@ fn of_cluster(code: Code, reason: &Reason, place: &Place) -> Option<String> {
     })
 }
 
-fn of_state(code: Code, place: &Place) -> Option<String> {
+fn of_state(code: Code, reason: &Reason, place: &Place) -> Option<String> {
     Some(match code {
         Code::JournalUnwritable => {
             "the agent needs to write ConfigMaps in its namespace: kubectl auth can-i create configmaps -n lockmaster"
@@ -305,7 +305,12 @@ fn of_state(code: Code, place: &Place) -> Option<String> {
         Code::AgentUnreachable => "see whether it runs, or look without it: --from cluster".to_owned(),
         Code::ConfirmationNeeded => "say that you mean it: --yes".to_owned(),
         Code::TimedOut => format!("it goes on by itself; look: lockmaster status {}", place.environment()),
-        Code::HeldContent => "fix forward with a new commit".to_owned(),
+        Code::HeldContent => {
+            // The gate begins with the entry that holds.
+            let entry = reason.message.split_once(" holds ").map(|(entry, _)| entry.to_owned());
+            let entry = entry.unwrap_or_else(|| place.environment().to_owned());
+            format!("fix forward with a new commit; or let it deploy again: lockmaster unhold {entry} --reason TEXT")
+        }
         Code::Bug | Code::PlanCheckFailed => {
             "nothing more was written; please report the lines above with the command and `lockmaster --version`"
                 .to_owned()

@@ -142,7 +142,7 @@ impl Bench<'_> {
         };
         let hold = self.past.holds.iter().find(holds).filter(|_| release.inputs != self.standing.inputs)?;
         let (by, why) = (&hold.by, if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) });
-        let text = format!("`{name}/{}` is held by {name}/{}, of {by}{why}", release.sequence, hold.sequence);
+        let text = format!("{name}/{} holds what {name}/{} has, by {by}{why}", hold.sequence, release.sequence);
         Some(Reason::new(Code::HeldContent, text))
     }
 }
