@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
-use crate::deploylog::{EntryCommit, GateVerdict, Log, Past};
+use crate::deploylog::{EntryCommit, GateVerdict, Log, Past, Phase};
 use crate::name::{Code, CommitId, Digest, Reason};
 
 /// Where the candidate stands.
@@ -19,6 +19,8 @@ pub(super) struct Ahead {
     base: Option<u64>,
     /// How often a fact that gates ask about has changed.
     facts: u64,
+    /// The opening that was last known to have ended, and how.
+    end: Option<(u64, Phase)>,
     retry: Backoff,
 }
 
@@ -107,6 +109,17 @@ impl Ahead {
         if matches!(self.stand, Stand::Stopped(_) | Stand::Storing(_) | Stand::Ready(_)) {
             self.stand = Stand::New;
             self.retry = Backoff::default();
+        }
+    }
+
+    /// The standing release may have been proven, or have failed: whoever waited for that waits no more.
+    pub(super) fn hear_end(&mut self, log: &Log) {
+        let standing = log.standing.as_ref();
+        let end = standing.and_then(|standing| Some((standing.sequence, standing.outcome?.0)));
+        let end = end.filter(|(_, phase)| matches!(phase, Phase::Proven | Phase::Failed));
+        if end.is_some() && self.end != end {
+            self.end = end;
+            self.hear_news();
         }
     }
 

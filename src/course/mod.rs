@@ -300,6 +300,7 @@ impl Course {
             Ok(known) => {
                 self.succeeded();
                 self.reading = Backoff::default();
+                self.ahead.hear_end(&known.log);
                 self.known = Some(known);
                 self.inventories += 1;
                 self.known_at = now;

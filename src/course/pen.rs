@@ -225,10 +225,19 @@ impl Course {
 
     pub(super) fn file_appended(&mut self, appended: Appended, now: Timestamp) {
         let opening = std::mem::take(&mut self.pen.opening);
-        if let Some(heals) = self.pen.heals.take().filter(|_| !matches!(appended, Appended::Ours(_))) {
+        let lapsed = matches!(&appended, Appended::Ours(log) if log.entries.last().is_some_and(|entry| entry.lapsed));
+        let written = matches!(appended, Appended::Ours(_)) && !lapsed;
+        if let Some(heals) = self.pen.heals.take().filter(|_| !written) {
             self.behind.tally.put_back(heals);
         }
         match appended {
+            Appended::Ours(_) if lapsed => {
+                // It means nothing, and the next one may lapse as well: this clock may be behind that of the store.
+                let text = "the entry came to the store later than it may: is the clock of this machine behind?";
+                self.pen.retry.failed(now, None);
+                self.append_lost();
+                self.failed(Reason::new(Code::JournalUnwritable, text));
+            }
             Appended::Ours(log) => {
                 self.succeeded();
                 let last = log.entries.last().map(|entry| &entry.body);
@@ -239,6 +248,7 @@ impl Course {
                 if matches!(written, Some(Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold)) {
                     self.ahead.hear_news();
                 }
+                self.ahead.hear_end(&log);
                 self.pen.retry = Backoff::default();
                 self.known_at = now;
                 if let Some(whose) = opening {
