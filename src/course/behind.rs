@@ -315,11 +315,16 @@ impl Course {
         match read {
             Ok(glances) => {
                 let mut well = release.is_settled();
-                for Glance { object, present, unwell } in glances {
+                for Glance { object, present, edition, unwell } in glances {
                     let finished = release.objects.get(&object).is_some_and(|object| object.finished);
                     if !present && !finished {
                         let at = Moment { now, settings: &self.settings, busy: self.writing.contains(&object) };
                         release.see_gone(&object, None, &at);
+                        well = false;
+                    }
+                    if present && release.objects.get(&object).is_some_and(|object| edition != object.edition) {
+                        // Somebody wrote it, and no watch has shown what: a read of the whole tells.
+                        release.looks.insert(object.clone());
                         well = false;
                     }
                     // The watch will tell: until then nothing is claimed.

@@ -20,6 +20,8 @@ pub(super) struct Object {
     pub(super) written: Option<Timestamp>,
     /// The newest resource version that was seen.
     pub(super) version: u64,
+    /// The newest edition that was seen: see [`edition`].
+    pub(super) edition: u64,
     /// A hash of its uid: another one is another object.
     pub(super) uid: u64,
     /// What it was when it was last known to be as the release says.
@@ -116,6 +118,13 @@ impl Object {
 /// Resource versions of one resource are comparable integers (Kubernetes KEP-5504).
 pub(super) fn version(value: &Value) -> Option<u64> {
     value.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok()
+}
+
+/// What grows whenever somebody writes what an object shall be: its generation; of kinds that have none, its resource
+/// version (Kubernetes API conventions, "Metadata").
+pub(super) fn edition(value: &Value) -> u64 {
+    let generation = value.pointer("/metadata/generation").and_then(Value::as_u64);
+    generation.or_else(|| version(value)).unwrap_or(0)
 }
 
 /// The uid of an object.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Promoted;
-use super::object::Found;
+use super::object::{Found, edition};
 use crate::deploylog::{Action, EntryCommit, GateVerdict, Held, Log, Past, Proposal, Recalled, Stated};
 use crate::gate::Admitted;
 use crate::health::check::{Check, Reading};
@@ -400,6 +400,8 @@ pub struct Glance {
     pub object: ObjectKey,
     /// Whether it is there.
     pub present: bool,
+    /// Which of its editions this is: what a watch has not shown yet may differ from the release.
+    pub edition: u64,
     /// Why it is not well.
     pub unwell: Option<Assessment>,
 }
@@ -414,7 +416,11 @@ impl Glance {
             Live::Absent => Assessment { health: Health::Missing, message: "it is gone".to_owned(), assumed: false },
         };
         let unwell = (!plan::is_settled(assessment.health)).then_some(assessment);
-        Glance { object, present: matches!(live, Live::Present(_)), unwell }
+        let edition = match live {
+            Live::Present(value) => edition(value),
+            Live::Absent => 0,
+        };
+        Glance { object, present: matches!(live, Live::Present(_)), edition, unwell }
     }
 }
 

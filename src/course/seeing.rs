@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::object::{Found, Object, Seen, uid_hash, version};
+use super::object::{Found, Object, Seen, edition, uid_hash, version};
 use super::release::Release;
 use super::{Loss, News, Settings, Telling};
 use crate::health::{Assessment, Health};
@@ -89,6 +89,7 @@ impl Release {
     fn take_in(&mut self, key: &ObjectKey, value: &Value, view: View, requests: u32, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         object.version = version(value).unwrap_or(object.version);
+        object.edition = edition(value);
         object.uid = uid_hash(value);
         object.ours = value.pointer("/metadata/labels/applyset.kubernetes.io~1part-of").is_some();
         self.assess(key, value, view == View::Whole, at.now);
@@ -212,6 +213,7 @@ impl Release {
     pub(super) fn take_answer(&mut self, key: &ObjectKey, value: Value, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         object.version = version(&value).unwrap_or(object.version);
+        object.edition = edition(&value);
         let before = std::mem::replace(&mut object.uid, uid_hash(&value));
         (object.ours, object.finished) = (true, false);
         object.baseline = Some(Baseline::of(&value, &at.settings.hash_key));
