@@ -68,6 +68,9 @@ impl Behind {
             sequence: Some(sequence),
             watched: old.watched,
             strays: old.strays,
+            // What was made again and is doomed now would else be taken for somebody else's.
+            renew: old.renew,
+            renew_at: old.renew_at,
             tally: old.tally,
             healed_at: old.healed_at,
             // Whoever has the release as it was carries on with it; else what was shown to nobody is shown again.

@@ -163,7 +163,12 @@ impl Course {
             left |= backoff.failures() < DELETE_TRIES;
             let named = opening.is_some_and(|set| set.get(key).is_some());
             if !named && !self.writing.contains(key) && backoff.is_due(now) {
-                orders.push((key.clone(), Order::Delete { key: key.clone(), member: member.clone() }));
+                let mut member = member.clone();
+                if let Some(uid) = self.behind.renew.get(key) {
+                    // It was made again, and the row does not say so yet.
+                    member.uid.clone_from(uid);
+                }
+                orders.push((key.clone(), Order::Delete { key: key.clone(), member }));
             }
         }
         if !orders.is_empty() && self.is_log_old(now) {

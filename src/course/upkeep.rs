@@ -69,13 +69,17 @@ impl Course {
     }
 
     pub(super) fn file_applied(&mut self, sequence: u64, key: ObjectKey, applied: Applied, now: Timestamp) {
-        if self.behind.sequence != Some(sequence) {
-            return;
-        }
         let uid = match &applied {
             Applied::Done(value) => uid(value).map(str::to_owned),
             _ => None,
         };
+        if self.behind.sequence != Some(sequence) {
+            let member = self.known.as_ref().and_then(|known| known.inventory.members.get(&key));
+            if uid.is_some() && member.is_some_and(|member| member.uid != uid) {
+                self.renew(&key, uid, now);
+            }
+            return;
+        }
         let Some(release) = &mut self.behind.release else { return };
         release.file_applied(&key, applied, &Moment { now, settings: &self.settings, busy: false });
         if uid.is_some() {
