@@ -11,7 +11,7 @@ use lockmaster::name::{Code, Digest, ObjectKey, Reason};
 use lockmaster::plan::{Member, PART_OF};
 use serde_json::{Value, json};
 
-use super::simulation::Shown;
+use super::walker::Shown;
 
 pub(crate) const SET_ID: &str = "applyset-shop";
 
@@ -34,6 +34,8 @@ pub(crate) struct Body {
     well_at: Option<Timestamp>,
     pub(crate) well: bool,
     pub(crate) ours: bool,
+    /// Somebody else made it, and it was never ours.
+    pub(crate) foreign: bool,
     terminating: bool,
     pub(crate) finalizer: bool,
     /// What somebody else wrote over our fields, by JSON pointer.
@@ -58,11 +60,16 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn apply(&mut self, manifest: &Manifest, now: Timestamp) -> Applied {
+    pub(crate) fn apply(&mut self, manifest: &Manifest, force: bool, now: Timestamp) -> Applied {
         let key = &manifest.key;
         if self.denied.contains(key) {
             let reason = Reason::new(Code::ApplyFailed, format!("`{key}` is refused")).at_object(key.clone());
             return Applied::Denied(reason);
+        }
+        let foreign = self.objects.get(key).is_some_and(|body| body.foreign && body.digest != manifest.digest);
+        if foreign && !force {
+            let reason = Reason::new(Code::FieldConflict, format!("`{key}` has fields of others"));
+            return Applied::Conflict(reason.at_object(key.clone()));
         }
         let as_is = |body: &Body| body.digest == manifest.digest && body.ours && body.edits.is_empty();
         let same = self.objects.get(key).is_some_and(as_is);
@@ -85,6 +92,7 @@ impl Cluster {
                 },
                 well: instant,
                 ours: true,
+                foreign: false,
                 terminating: old.as_ref().is_some_and(|body| body.terminating),
                 finalizer: old.as_ref().map_or_else(|| self.held.contains(key), |body| body.finalizer),
                 edits: BTreeMap::new(),
@@ -133,6 +141,26 @@ impl Cluster {
             body.edits.insert(pointer.to_owned(), value);
         }
         self.tell(key);
+    }
+
+    /// Somebody else makes an object.
+    pub(crate) fn make(&mut self, manifest: &Manifest) {
+        (self.version, self.uids) = (self.version + 1, self.uids + 1);
+        let body = Body {
+            digest: manifest.digest,
+            manifest: manifest.value.clone(),
+            uid: format!("uid-{}", self.uids),
+            version: self.version,
+            generation: 1,
+            well_at: None,
+            well: true,
+            ours: false,
+            foreign: true,
+            terminating: false,
+            finalizer: false,
+            edits: BTreeMap::new(),
+        };
+        self.objects.insert(manifest.key.clone(), body);
     }
 
     /// Somebody else takes our label off.
@@ -284,6 +312,8 @@ fn managed(body: &Body) -> Value {
     let mut entries = vec![];
     if body.ours {
         entries.push(entry("lockmaster", "Apply", ours));
+    } else if body.foreign {
+        entries.push(entry("kubectl-create", "Update", ours));
     }
     if !body.edits.is_empty() {
         entries.push(entry("kubectl-edit", "Update", theirs));
@@ -291,8 +321,16 @@ fn managed(body: &Body) -> Value {
     Value::Array(entries)
 }
 
-/// The set of a manifest's fields: lists are owned as a whole.
+/// The set of a manifest's fields: lists of named things are owned by name, others as a whole.
 fn fields(value: &Value) -> Value {
+    if let Some(items) = value.as_array().filter(|items| items.iter().all(|item| item["name"].is_string())) {
+        let keyed = |item: &Value| {
+            let mut owned = fields(item);
+            (owned["."], owned["f:name"]) = (json!({}), json!({}));
+            (format!("k:{}", json!({"name": item["name"]})), owned)
+        };
+        return Value::Object(items.iter().map(keyed).collect());
+    }
     let Some(members) = value.as_object() else { return json!({}) };
     let named = |name: &str| ["apiVersion", "kind", "name", "namespace"].contains(&name);
     let owned = members.iter().filter(|(name, _)| !named(name));

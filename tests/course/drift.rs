@@ -331,3 +331,15 @@ fn objects_of_a_kind_that_may_not_be_watched_are_read_once_and_keep_no_release_f
     simulation.converge(&[]);
     simulation.laws.hold("a kind that may not be watched");
 }
+
+#[test]
+fn what_was_deleted_and_made_again_is_pruned_by_its_new_uid() {
+    let mut simulation = proven(&[config("settings", "1"), deployment("web", "w:1")]);
+    simulation.world.cluster.remove(&deployment_key("web"));
+    simulation.spread();
+    simulation.run(3);
+    assert!(simulation.world.cluster.objects.contains_key(&deployment_key("web")), "it is made again");
+    simulation.world.push(&[config("settings", "1")]);
+    simulation.converge(&[]);
+    simulation.laws.hold("new uid");
+}

@@ -1,128 +1,133 @@
 //! Steps 3 to 8 in the real rooms: proofs are earned here as in production.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::rc::Rc;
 
-use lockmaster::course::{Back, Brief, Judged, Opening, Verdict};
-use lockmaster::deploylog::{Cause, EntryCommit, Logged, Past, Recalled, Signer};
-use lockmaster::gate::{self, Admission, Return};
-use lockmaster::manifest::{Fence, ManifestSet, Scopes};
-use lockmaster::name::{Code, CommitId, GroupKind, Reason};
+use lockmaster::course::{Brief, Judged, Opening, Verdict};
+use lockmaster::deploylog::{EntryCommit, Signer};
+use lockmaster::gate::{self, Admission};
+use lockmaster::manifest::{ManifestSet, Scopes};
+use lockmaster::name::{Code, CommitId, Reason};
 use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
-use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered, Renderer, Sources};
-use lockmaster::revision::{self, Carriers, Fetched, FirstSeen, JudgedCommit};
+use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered};
+use lockmaster::revision::{self, Fetched, FirstSeen, JudgedCommit, Verified};
 
+use super::content::Content;
 use super::shop::NAMESPACE;
-use super::world::{Flaw, World, policy};
+use super::site::{fence, policy};
+use super::world::{Flaw, World};
 
-/// The rules of an environment that signatures prove.
-fn rules() -> gate::Rules {
-    gate::Rules {
-        pipeline: "shop".parse().expect("because it is a name"),
-        environment: "dev".parse().expect("because it is a name"),
-        branch: "env/dev".to_owned(),
-        from: None,
-        layout: gate::Layout { paths: Vec::new(), own: Vec::new(), others: Vec::new() },
-        own_images: Vec::new(),
-        writers: None,
-        carriers: Carriers::Plain,
-        approvals: None,
-        windows: Vec::new(),
-        freezes: Vec::new(),
-        give_up: Duration::from_secs(14 * 86_400),
-        finish: false,
-        rollback_by: gate::RollbackBy::Anyone,
-    }
+fn refused(reasons: Vec<Reason>) -> Verdict {
+    Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None }
+}
+
+fn stopped(refused: bool, reasons: Vec<Reason>, gates: &[gate::Gate]) -> Verdict {
+    let until = gate::next_look(gates);
+    Verdict::Stopped { refused, reasons, gates: gate::recorded(gates), until }
+}
+
+thread_local! {
+    /// What commits of this content render from, in each environment: the same in every seed.
+    static CLOSURES: RefCell<BTreeMap<(Content, usize), Rc<Closure>>> = const { RefCell::new(BTreeMap::new()) };
+    static SCOPES: Scopes = Scopes::built_in();
 }
 
 impl World {
-    pub(crate) fn judge(&self, brief: &Brief) -> Judged {
+    pub(crate) fn judge(&mut self, brief: &Brief) -> Judged {
         let accepted = brief.accepted.as_ref().map(|accepted| &accepted.id);
         let accepted = accepted.filter(|_| self.flaw != Some(Flaw::ForgetsTheAcceptedHead));
-        let fetched = self.forge.fetched(&brief.tip, accepted);
-        let history = revision::check_history(&fetched);
-        let judgement = revision::judge(fetched.clone(), &self.forge.trust(), &FirstSeen::new(), self.now);
-        let candidate = self.candidate(&fetched, &judgement.commits);
-        let inputs = self.close(brief).inputs().clone();
-        let to = gate::recognise(&rules(), &brief.past, None, &inputs, true);
-        if let (Ok(()), Some(to)) = (&history, to) {
-            let verdict = self.go_back(&brief.past, to, Cause::Commit, &candidate.id);
-            return Judged { candidate, verdict, durations_ms: BTreeMap::new() };
-        }
-        let verdict = match history.and(judgement.verdict) {
-            Ok(verified) => self.plan(verified, brief).unwrap_or_else(|verdict| verdict),
-            Err(reasons) => Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None },
+        let fetched = self.forge.fetched(&self.site.rules.branch, &brief.tip, accepted);
+        let hashes = fetched.new.iter().map(|commit| self.forge.payload_hash(commit)).collect();
+        let first_seen = self.seen(hashes);
+        let judgement = revision::judge(fetched.clone(), &self.site.trust, &first_seen, self.machine);
+        let candidate = self.candidate(&fetched, &judgement.commits, &first_seen);
+        // What is verified has a history that holds.
+        let history = if judgement.verdict.is_ok() { Ok(()) } else { revision::check_history(&fetched) };
+        let verdict = match history {
+            Ok(()) => self.weigh(brief, &fetched, &candidate, judgement.verdict).unwrap_or_else(|verdict| verdict),
+            Err(reasons) => refused(reasons),
         };
         Judged { candidate, verdict, durations_ms: BTreeMap::new() }
     }
 
-    /// A rollback that no commit asks for.
-    pub(crate) fn roll_back(&self, back: &Back) -> Judged {
-        let cause = if back.decree.is_some() { Cause::Statement } else { Cause::Failure };
-        let to = back.past.earlier(back.to);
-        let to = to.expect("because only what is kept is asked for");
-        let verdict = self.go_back(&back.past, to, cause, &to.commit.id);
-        Judged { candidate: to.commit.clone(), verdict, durations_ms: BTreeMap::new() }
-    }
-
-    fn go_back(&self, past: &Past, to: &Logged, cause: Cause, commit: &CommitId) -> Verdict {
-        let missing = || Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, "the bytes are not stored"));
-        let stored = |release| self.releases.get(&release).map(|(bytes, _)| bytes.clone());
-        let standing = past.standing.as_ref().and_then(|standing| stored(standing.release));
-        let (Some(bytes), Some(standing)) = (stored(to.release), standing) else { return missing() };
-        let from = ManifestSet::from_bytes(&standing).expect("because a set was stored");
-        let recalled = Recalled::earlier(to, bytes).expect("because the model keeps what it is given");
-        match gate::return_to(&rules(), past, Return { to, recalled, from: &from, cause, commit, rewind: false }) {
-            Ok(admitted) => Verdict::Admitted(Opening { admitted }),
-            Err((gates, reasons)) => {
-                Verdict::Stopped { refused: false, reasons, gates: gate::recorded(&gates), until: None }
-            }
-        }
-    }
-
-    fn plan(&self, verified: revision::Verified, brief: &Brief) -> Result<Verdict, Verdict> {
-        let refused = |reasons| Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None };
-        let closure = self.close(brief);
+    fn weigh(
+        &mut self,
+        brief: &Brief,
+        fetched: &Fetched,
+        candidate: &EntryCommit,
+        verified: Result<Verified, Vec<Reason>>,
+    ) -> Result<Verdict, Verdict> {
+        let closure = self.close(&brief.tip);
         if brief.standing.as_ref().is_some_and(|standing| standing.inputs == closure.inputs().digest()) {
             return Ok(Verdict::Unchanged);
         }
-        let rendered =
-            Rendered::new(verified, closure, &Outputs::new(), &fence(), &Scopes::built_in()).map_err(refused)?;
+        if let Some(verdict) = self.going_back(brief, candidate, verified.as_ref().ok(), &closure) {
+            return Ok(verdict);
+        }
+        let verified = verified.map_err(refused)?;
+        let facts = self.facts(brief, fetched, &verified, &closure);
+        let moment = gate::Moment { first_seen: candidate.first_seen, now: self.machine };
+        self.ask_first(brief, &facts, &verified, &closure, moment)?;
+        let fence = fence();
+        let rendered = SCOPES.with(|scopes| {
+            Rendered::new(verified, Closure::clone(&closure), &Outputs::new(), &fence, scopes).map_err(refused)
+        })?;
         let standing = match &brief.standing {
             None => None,
             Some(standing) => {
                 let text = format!("the bytes of `{}` are not stored", standing.release);
                 let missing = || Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, text));
-                let (bytes, _) = self.releases.get(&standing.release).ok_or_else(missing)?;
-                Some(ManifestSet::from_bytes(bytes).expect("because a set was stored"))
+                self.releases.get(&standing.release).ok_or_else(missing)?;
+                self.archive.get(&standing.release).map(Rc::clone)
             }
         };
-        let questions = plan::questions(rendered.set(), standing.as_ref(), &brief.inventory);
+        let questions = plan::questions(rendered.set(), standing.as_deref(), &brief.inventory);
         let observed = self.observe(questions, rendered.set());
         let policy = policy();
-        let ground =
-            Ground { standing: standing.as_ref(), inventory: &brief.inventory, observed: &observed, policy: &policy };
+        let inventory = &brief.inventory;
+        let ground = Ground { standing: standing.as_deref(), inventory, observed: &observed, policy: &policy };
         let plan = Plan::new(rendered, &ground).map_err(|reason| refused(vec![reason]))?;
-        let moment = gate::Moment { first_seen: self.now, now: self.now };
-        Ok(match gate::admit(plan, &rules(), &brief.past, &gate::Facts::default(), moment) {
+        Ok(match gate::admit(plan, &self.site.rules, &brief.past, &facts, moment) {
             Admission::Admit(admitted) => Verdict::Admitted(Opening { admitted }),
-            Admission::Stopped { refused, reasons, gates, .. } => {
-                let until = gate::next_look(&gates);
-                Verdict::Stopped { refused, reasons, gates: gate::recorded(&gates), until }
-            }
+            Admission::Stopped { refused, reasons, gates, .. } => stopped(refused, reasons, &gates),
         })
     }
 
-    fn close(&self, brief: &Brief) -> Closure {
-        let tree = self.forge.tree(&brief.tip);
-        let path = "deploy".parse().expect("because it is a path");
-        let sources = Sources { paths: vec![path], renderer: Renderer::Plain };
+    /// The gates that need no rendered objects.
+    fn ask_first(
+        &self,
+        brief: &Brief,
+        facts: &gate::Facts,
+        verified: &Verified,
+        closure: &Closure,
+        moment: gate::Moment,
+    ) -> Result<(), Verdict> {
+        let candidate = gate::Candidate { verified, inputs: closure.inputs(), first_seen: moment.first_seen };
+        let gates = gate::Case::new(&self.site.rules, &brief.past, facts, candidate, moment.now).gates();
+        match gate::stops(&gates) {
+            (true, reasons) => Err(stopped(true, reasons, &gates)),
+            (false, _) => Ok(()),
+        }
+    }
+
+    /// What a commit renders from.
+    pub(crate) fn close(&self, tip: &CommitId) -> Rc<Closure> {
+        let Some(content) = self.forge.made(tip).content else { return Rc::new(self.read_closure(tip)) };
+        CLOSURES.with_borrow_mut(|closures| {
+            let closure = closures.entry((content, self.site.place));
+            Rc::clone(closure.or_insert_with(|| Rc::new(self.read_closure(tip))))
+        })
+    }
+
+    fn read_closure(&self, tip: &CommitId) -> Closure {
+        let tree = self.forge.tree(tip);
         let mut contents = Contents::new();
         loop {
-            match render::close(&tree, &sources, &contents).expect("because the tree is plain") {
+            match render::close(&tree, &self.site.sources, &contents).expect("because the tree is plain") {
                 Closing::Needs(paths) => {
-                    let all = self.forge.contents(&brief.tip);
-                    contents.extend(paths.into_iter().map(|path| (path.clone(), all[&path].clone())));
+                    let made = self.forge.made(tip);
+                    contents.extend(paths.into_iter().map(|path| (path.clone(), made.files[&path].clone())));
                 }
                 Closing::Closed(closure) => return closure,
             }
@@ -148,27 +153,19 @@ impl World {
         }
     }
 
-    fn candidate(&self, fetched: &Fetched, commits: &[JudgedCommit]) -> EntryCommit {
+    fn candidate(&self, fetched: &Fetched, commits: &[JudgedCommit], first_seen: &FirstSeen) -> EntryCommit {
         let described = commits.iter().find(|commit| commit.id == fetched.tip).cloned();
         let tip = described.or_else(|| revision::describe(&fetched.tip_commit));
         let tip = tip.expect("because every commit here has the form of one");
+        let signer = tip.authorised_by().cloned();
         EntryCommit {
-            first_seen: self.now,
-            signer: tip.signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
+            first_seen: first_seen.get(&tip.payload_hash).copied().unwrap_or(self.machine),
+            signer: signer.zip(tip.fingerprint).map(|(principal, fingerprint)| Signer { principal, fingerprint }),
             id: tip.id,
             payload_hash: tip.payload_hash,
             subject: tip.subject,
             claimed_author: tip.claimed_author,
             ships: commits.iter().map(|commit| commit.id.clone()).collect(),
         }
-    }
-}
-
-pub(crate) fn fence() -> Fence {
-    Fence {
-        namespaces: vec![NAMESPACE.to_owned()],
-        default_namespace: Some(NAMESPACE.to_owned()),
-        cluster_kinds: vec![GroupKind::new("apiextensions.k8s.io", "CustomResourceDefinition")],
-        agent_namespace: "lockmaster".to_owned(),
     }
 }

@@ -1,14 +1,17 @@
 //! The laws that every run is held to. Each has a name, so that a planted bug can be shown to break just that one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use jiff::Timestamp;
-use lockmaster::course::{Answer, Order};
-use lockmaster::deploylog::{Log, Phase};
+use lockmaster::course::Order;
+use lockmaster::deploylog::{Entry, Log, Phase};
 use lockmaster::manifest::{Manifest, ManifestSet, Stage};
 use lockmaster::name::{CommitId, Digest, ObjectKey};
 
-use super::simulation::{Simulation, Walker};
+use super::play::is_write;
+use super::simulation::Simulation;
+use super::walker::Walker;
 use super::world::World;
 
 /// What an outstanding order is about.
@@ -43,6 +46,14 @@ pub(crate) struct Laws {
     /// Every apply that was carried out.
     pub(crate) applies: Vec<(ObjectKey, Timestamp)>,
     pub(crate) deletes: Vec<ObjectKey>,
+    /// By agent: the opening that it last read freshly, and whether everything was well then.
+    pub(crate) confirmed: BTreeMap<usize, (Option<u64>, bool)>,
+    /// More is watched than directed tests may break: what people may see in the log.
+    pub(crate) strict: bool,
+    /// There is one agent only.
+    pub(crate) alone: bool,
+    /// Orders that change something that lasts.
+    pub(crate) written: usize,
 }
 
 impl Laws {
@@ -61,6 +72,7 @@ impl Laws {
 
     /// What the course may not even ask for.
     pub(crate) fn issued(&mut self, world: &World, walker: &Walker, order: &Order, alone: bool) {
+        self.written += usize::from(is_write(order));
         if self.asleep {
             return;
         }
@@ -76,7 +88,7 @@ impl Laws {
                 let opens = proposal.release.filter(|_| proposal.phase == Some(Phase::Opened));
                 let set = opens.and_then(|release| world.archive.get(&release));
                 let deleting = |key: &ObjectKey| before.values().any(|errand| *errand == Errand::Delete(key.clone()));
-                for manifest in set.map(ManifestSet::manifests).unwrap_or_default() {
+                for manifest in set.map(|set| set.manifests()).unwrap_or_default() {
                     if deleting(&manifest.key) {
                         self.broken("no opening while its object is deleted", manifest.key.to_string());
                     }
@@ -85,6 +97,11 @@ impl Laws {
             Order::Apply { manifest, .. } => {
                 if writes(&manifest.key) {
                     self.broken("one write per object", manifest.key.to_string());
+                }
+                let known = walker.course.known().and_then(|known| known.log.standing.as_ref());
+                let set = known.and_then(|standing| world.archive.get(&standing.release));
+                if set.is_some_and(|set| set.get(&manifest.key).is_none_or(|named| named.digest != manifest.digest)) {
+                    self.broken("heals towards what stands", manifest.key.to_string());
                 }
                 if alone {
                     self.inventory_first(world, walker, manifest);
@@ -106,8 +123,22 @@ impl Laws {
                 if before.values().any(names) {
                     self.broken("no delete while an opening names it", key.to_string());
                 }
+                self.named_for_long(world, key);
             }
             _ => {}
+        }
+    }
+
+    /// Nobody deletes what a release names that was opened longer ago than a log may be old.
+    fn named_for_long(&mut self, world: &World, key: &ObjectKey) {
+        let standing = world.replay.log().standing.as_ref();
+        let stands = standing_set(world).is_some_and(|set| set.get(key).is_some());
+        let old = standing.is_some_and(|standing| {
+            let at = usize::try_from(standing.sequence).expect("because it is small");
+            world.now.duration_since(world.stored_at[at]).as_secs() > 6
+        });
+        if stands && old {
+            self.broken("only doomed members are deleted", format!("`{key}` has been named for long"));
         }
     }
 
@@ -135,7 +166,7 @@ impl Laws {
     }
 
     /// What may not reach the world.
-    pub(crate) fn before_effect(&mut self, world: &World, order: &Order) {
+    pub(crate) fn before_effect(&mut self, world: &World, who: usize, order: &Order) {
         if self.asleep {
             return;
         }
@@ -147,8 +178,15 @@ impl Laws {
                     self.broken("bytes before the opening", format!("{:?}", proposal.release));
                 }
             }
-            Order::Append(proposal) if proposal.phase == Some(Phase::Proven) => self.proven(world),
-            Order::Apply { manifest, .. } => {
+            Order::Confirm(_) => {
+                let standing = log.standing.as_ref().map(|standing| standing.sequence);
+                self.confirmed.insert(who, (standing, unwell(world).is_none()));
+            }
+            Order::Apply { manifest, force, .. } => {
+                let live = world.cluster.objects.get(&manifest.key);
+                if *force && live.is_some_and(|body| body.foreign) {
+                    self.broken("nothing of others is taken", manifest.key.to_string());
+                }
                 self.applies.push((manifest.key.clone(), world.now));
                 let opened = openings(log).any(|(_, release)| {
                     let named = world.archive.get(&release).and_then(|set| set.get(&manifest.key));
@@ -162,9 +200,10 @@ impl Laws {
                 self.deletes.push(key.clone());
                 let member = world.inventory.members.get(key);
                 let live = world.cluster.objects.get(key).is_some_and(|body| body.ours);
-                if standing_set(world).is_some_and(|set| set.get(key).is_some()) {
+                // With rivals, a newer opening may have come while the delete was on its way.
+                if self.alone && standing_set(world).is_some_and(|set| set.get(key).is_some()) {
                     self.broken("only doomed members are deleted", format!("`{key}` is named by what stands"));
-                } else if live && !member.is_some_and(|member| member.doomed) {
+                } else if self.alone && live && !member.is_some_and(|member| member.doomed) {
                     self.broken("only doomed members are deleted", format!("`{key}` is not doomed"));
                 }
             }
@@ -172,48 +211,46 @@ impl Laws {
         }
     }
 
-    /// No claim beyond what is.
-    fn proven(&mut self, world: &World) {
-        let Some(set) = standing_set(world) else { return };
-        for manifest in set.manifests() {
-            let live = world.cluster.objects.get(&manifest.key);
-            if !live.is_some_and(|body| body.well && body.digest == manifest.digest) {
-                self.broken("proven only when well", manifest.key.to_string());
-            }
+    /// No claim beyond what a fresh read found.
+    pub(crate) fn claimed(&mut self, world: &World, who: usize, of: Option<u64>) {
+        let (opening, well) = self.confirmed.get(&who).copied().unwrap_or_default();
+        if opening != of || !well {
+            let unwell = unwell(world).map_or("nothing was read".to_owned(), |key| key.to_string());
+            self.broken("proven only when well", unwell);
         }
     }
 
     /// What must be true after each order. A deposed agent's last write may come late: it is drift, and is healed.
-    pub(crate) fn after_effect(&mut self, world: &World, order: &Order, _: &Answer, alone: bool) {
+    pub(crate) fn after_effect(&mut self, world: &World, alone: bool) {
         if self.asleep {
             return;
         }
         for (key, body) in &world.cluster.objects {
-            if alone && body.ours && !world.inventory.members.contains_key(key) {
+            let late = world.late.contains(key);
+            if alone && body.ours && !late && !world.inventory.members.contains_key(key) {
                 self.broken("the inventory names all that is ours", key.to_string());
             }
-        }
-        if matches!(order, Order::Append(_)) {
-            self.log(world);
         }
     }
 
     /// Nothing is proven before it settled, by an entry of its own, and before it can have soaked.
-    fn soaked(&mut self, world: &World, log: &Log) {
+    pub(crate) fn soaked(&mut self, world: &World, log: &Log) {
         let Some(last) = log.entries.last().filter(|last| last.body.phase == Some(Phase::Proven)) else { return };
         let of = |sequence: u64| log.entries.iter().find(|entry| entry.sequence == sequence);
         let Some(opened) = last.body.of.and_then(of).filter(|_| !world.soak.is_zero()) else { return };
         let ended = |phase| log.entries.iter().any(|e| e.body.of == last.body.of && e.body.phase == Some(phase));
-        let soaked = last.time.duration_since(opened.time).unsigned_abs() >= world.soak;
+        // By the clock of the store.
+        let stored = |entry: &Entry| usize::try_from(entry.sequence).ok().and_then(|at| world.stored_at.get(at));
+        let took = stored(last).zip(stored(opened)).map(|(last, opened)| last.duration_since(*opened).unsigned_abs());
+        let soaked = took.is_some_and(|took| took >= world.soak);
         if !soaked || !(ended(Phase::Settled) || ended(Phase::Failed)) {
             self.broken("proven only after the soak", format!("{:?}", last.body.of));
         }
     }
 
     /// The log as it stands: heads move forward, no commit opens twice.
-    fn log(&mut self, world: &World) {
+    pub(crate) fn heads(&mut self, world: &World) {
         let log = world.replay.log();
-        self.soaked(world, log);
         let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
         let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
         let Some((last, before)) = heads.split_last() else { return };
@@ -233,8 +270,17 @@ fn openings(log: &Log) -> impl Iterator<Item = (u64, Digest)> + '_ {
     })
 }
 
+/// An object of the standing release that is not as it says, or not well.
+fn unwell(world: &World) -> Option<&ObjectKey> {
+    let bad = |manifest: &&Manifest| {
+        let live = world.cluster.objects.get(&manifest.key);
+        !live.is_some_and(|body| body.well && body.digest == manifest.digest && body.edits.is_empty())
+    };
+    standing_set(world)?.manifests().iter().find(bad).map(|manifest| &manifest.key)
+}
+
 pub(crate) fn standing_set(world: &World) -> Option<&ManifestSet> {
-    world.archive.get(&world.replay.log().standing.as_ref()?.release)
+    world.archive.get(&world.replay.log().standing.as_ref()?.release).map(Rc::as_ref)
 }
 
 impl Simulation {
@@ -302,10 +348,10 @@ fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
 }
 
 /// Exactly one last outcome per opening, after at most one `settled`; only a failed one may be proven after all.
-fn outcomes(log: &Log) -> Vec<(&'static str, String)> {
+pub(crate) fn outcomes(log: &Log) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     for (sequence, _) in openings(log) {
-        let of = log.entries.iter().filter(|entry| entry.body.of == Some(sequence));
+        let of = log.entries.iter().filter(|entry| entry.body.of == Some(sequence) && !entry.lapsed);
         let phases: Vec<Phase> = of.filter_map(|entry| entry.body.phase).collect();
         // Where releases soak, the first says that it settled; once.
         let ends = phases.strip_prefix(&[Phase::Settled]).unwrap_or(&phases);

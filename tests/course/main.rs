@@ -2,18 +2,30 @@
 //! every fault comes from an enumeration or a seed.
 
 mod cluster;
+mod content;
 mod crash;
+mod deeds;
 mod drift;
+mod entering;
+mod entries;
+mod facts;
 mod forge;
 mod judging;
 mod laws;
 mod outcome;
+mod people;
 mod planted;
+mod play;
 mod proving;
 mod random;
 mod refusal;
+mod returning;
 mod rivals;
+mod script;
 mod seeds;
 mod shop;
 mod simulation;
+mod site;
+mod story;
+mod walker;
 mod world;

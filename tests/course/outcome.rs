@@ -6,7 +6,7 @@ use lockmaster::name::Code;
 use super::cluster::Fate;
 use super::shop::{claim, config, config_key, definition, deployment, deployment_key, in_wave, key, widget};
 use super::simulation::Simulation;
-use super::world::DEADLINE;
+use super::site::DEADLINE;
 
 fn simulation() -> Simulation {
     let mut simulation = Simulation::new();

@@ -1,12 +1,13 @@
 //! Soak: how long, from when, and what begins it anew.
 
 use jiff::Timestamp;
+use lockmaster::course::Order;
 use lockmaster::deploylog::Phase;
 
 use super::cluster::Fate;
 use super::shop::{config, deployment, deployment_key};
 use super::simulation::Simulation;
-use super::world::DEADLINE;
+use super::site::DEADLINE;
 
 const SOAK: u64 = 30;
 
@@ -104,4 +105,33 @@ fn the_soak_of_one_release_is_none_of_the_next() {
         names(&simulation),
         [Phase::Opened, Phase::Settled, Phase::Opened, Phase::Superseded, Phase::Settled, Phase::Proven]
     );
+}
+
+#[test]
+fn a_candidate_that_waits_for_the_proof_of_the_release_before_it_enters_as_soon_as_that_stands() {
+    let mut simulation = simulation();
+    simulation.world.site.rules.finish = true;
+    simulation.world.push(&[config("settings", "1")]);
+    simulation.run(10);
+    let second = simulation.world.push(&[config("settings", "2")]);
+    simulation.run(10);
+    assert_eq!(simulation.world.replay.log().last_refusal.as_ref().map(|(id, _)| id), Some(&second));
+    simulation.run(SOAK);
+    assert_eq!(simulation.world.replay.log().accepted.as_ref().map(|accepted| &accepted.id), Some(&second));
+    simulation.converge(&[]);
+    simulation.laws.hold("queue");
+}
+
+#[test]
+fn an_edit_that_the_watch_has_not_shown_yet_keeps_a_release_from_its_proof() {
+    let mut simulation = simulation();
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:1")]);
+    // Until the fresh read before the claim is on its way.
+    simulation.run_until(0, |order| matches!(order, Order::Append(p) if p.phase == Some(Phase::Settled)));
+    simulation.run_some(2);
+    simulation.run_until(0, |order| matches!(order, Order::Confirm(_)));
+    simulation.world.cluster.edit(&deployment_key("web"), "/spec/replicas", 7.into());
+    simulation.run(10);
+    simulation.converge(&[]);
+    simulation.laws.hold("stale view");
 }

@@ -17,6 +17,10 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next()
+    }
+
     pub(crate) fn below(&mut self, count: usize) -> usize {
         let count = u64::try_from(count.max(1)).expect("because a count fits");
         usize::try_from(self.next() % count).expect("because it is below a count")

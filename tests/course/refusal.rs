@@ -1,5 +1,6 @@
 //! Candidates that do not get in, and a journal that takes nothing.
 
+use jiff::SignedDuration;
 use lockmaster::deploylog::Action;
 use lockmaster::name::{Code, CommitId};
 
@@ -108,4 +109,19 @@ fn a_journal_that_swallows_every_append_is_tried_again_with_back_off() {
     simulation.world.swallows = false;
     simulation.converge(&[]);
     simulation.laws.hold("swallowed");
+}
+
+#[test]
+fn entries_that_lapse_because_the_clock_is_behind_are_tried_again_with_back_off() {
+    let mut simulation = proven();
+    let entries = simulation.world.entries();
+    simulation.walkers[0].skew = SignedDuration::from_secs(-120);
+    simulation.world.push(&[config("settings", "2"), deployment("web", "w:1")]);
+    simulation.run(600);
+    let lapsed = simulation.world.entries() - entries;
+    assert!((3..20).contains(&lapsed), "{lapsed} entries in ten minutes");
+    simulation.restart(0);
+    simulation.converge(&[]);
+    simulation.laws.hold("lapsed");
+    assert_eq!(simulation.world.replay.log().accepted.as_ref().map(|a| a.id.clone()), simulation.world.tip);
 }

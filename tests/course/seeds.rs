@@ -1,96 +1,28 @@
-//! Runs that a seed chooses: what is committed when, what comes in which order, what is lost, and when the agent dies.
+//! Runs that a seed chooses, over all cores.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lockmaster::name::ObjectKey;
 use lockmaster::plan;
-use serde_json::Value;
 
-use super::cluster::Fate;
 use super::laws::standing_set;
-use super::random::Random;
-use super::shop::{config, deployment, deployment_key, in_wave, widget};
+use super::play::play;
+use super::script::script;
 use super::simulation::Simulation;
-use super::world::policy;
+use super::site::policy;
+use super::story::Story;
 
-/// How many seeds a run of the tests tries; all with `LOCKMASTER_THOROUGH`, as CI does.
-fn seeds() -> u64 {
-    if std::env::var_os("LOCKMASTER_THOROUGH").is_some() { 500 } else { 150 }
-}
+/// How many seeds are tried: `COURSE_SEEDS`, or this many.
+const SEEDS: u64 = 2000;
 
-fn objects(random: &mut Random, number: usize) -> Vec<Value> {
-    let version = number.to_string();
-    let mut objects = vec![super::shop::definition(), config("always", &version)];
-    for name in ["a", "b", "c"] {
-        if random.chance(50) {
-            objects.push(config(name, &random.below(2).to_string()));
-        }
-        if random.chance(40) {
-            objects.push(deployment(name, &format!("{name}:{}", random.below(2))));
-        }
-    }
-    if random.chance(40) {
-        objects.push(widget("gadget"));
-    }
-    if random.chance(40) {
-        objects.push(in_wave(deployment("first", &version), "-1"));
-    }
-    objects
-}
-
-fn weather(simulation: &mut Simulation, random: &mut Random) {
-    let names = ["a", "b", "c", "first"];
-    let key = deployment_key(names[random.below(names.len())]);
-    match random.below(8) {
-        0 => drop(simulation.world.cluster.fates.insert(key, Fate::Never)),
-        1 => drop(simulation.world.cluster.fates.insert(key, Fate::Fails)),
-        2 => drop(simulation.world.cluster.fates.insert(key, Fate::WellAfter(40))),
-        3 => drop(simulation.world.cluster.held.insert(key)),
-        4 => simulation.world.writable = false,
-        5 => simulation.world.writable = true,
-        6 => simulation.world.cluster.finalize(),
-        _ => simulation.world.cluster.fates.clear(),
-    }
-}
-
-/// One life of an environment: four releases in bad weather, then calm and a last release.
-fn live(seed: u64, walkers: usize) -> Simulation {
-    let mut simulation = Simulation::with(walkers);
-    let mut random = Random::new(seed);
-    if seed.is_multiple_of(3) {
-        simulation.set_soak(25);
-    }
-    simulation.random = Some(Random::new(seed ^ 0x5eed));
-    simulation.unrest = 3;
-    for number in 0..4 {
-        let objects = objects(&mut random, number);
-        if random.chance(15) {
-            let accepted = simulation.world.tip.clone();
-            simulation.world.push_unsigned(&objects);
-            simulation.run_some(random.below(40));
-            simulation.world.tip = accepted;
-        } else {
-            simulation.world.push(&objects);
-        }
-        for _ in 0..random.below(4) {
-            weather(&mut simulation, &mut random);
-            simulation.run([1, 5, 40, 400][random.below(4)]);
-        }
-        if random.chance(50) {
-            simulation.run_some(random.below(60));
-        }
-    }
-    simulation.calm();
-    let now = simulation.world.now;
-    simulation.world.cluster.recover_all(now);
-    simulation.spread();
-    let objects = objects(&mut random, 9);
-    simulation.world.push(&objects);
-    simulation
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 /// What a brake holds until a person says otherwise.
-fn waiting(simulation: &Simulation) -> Vec<ObjectKey> {
+pub(crate) fn waiting(simulation: &Simulation) -> Vec<ObjectKey> {
     let Some(set) = standing_set(&simulation.world) else { return Vec::new() };
     let inventory = &simulation.world.inventory;
     let (free, waits) = plan::prunable(inventory, |key| set.get(key).is_some(), &policy(), None);
@@ -98,23 +30,35 @@ fn waiting(simulation: &Simulation) -> Vec<ObjectKey> {
     if waits.is_empty() { Vec::new() } else { doomed.filter(|key| !free.contains(key)).collect() }
 }
 
-#[test]
-fn one_agent_in_any_weather_breaks_no_law_and_comes_to_rest() {
-    let from = std::env::var("COURSE_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let mut found = BTreeMap::new();
-    for seed in from.map_or(0..seeds(), |seed| seed..seed + 1) {
-        let mut simulation = live(seed, 1);
-        simulation.calm();
-        simulation.rest();
-        simulation.run(400);
-        let left = waiting(&simulation);
-        simulation.converge(&left);
-        for (law, what) in simulation.laws.broken {
-            found.entry(law).or_insert_with(|| (seed, Vec::new())).1.push(what);
+/// Plays seeds on every core, and returns the first seed of each law that breaks, with how many seeds break it.
+pub(crate) fn search(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, (u64, u64)> {
+    let next = AtomicU64::new(seeds.start);
+    let found = Mutex::new(BTreeMap::new());
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds.end {
+            return;
         }
+        if let Some((law, _)) = play(&script(seed), Story::default()).broken {
+            let mut found = found.lock().expect("because nobody panics with it");
+            let (first, count) = found.entry(law).or_insert((seed, 0));
+            (*first, *count) = (seed.min(*first), *count + 1);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    found.into_inner().expect("because nobody panics with it")
+}
+
+#[test]
+fn no_seed_breaks_a_law() {
+    if let Some(seed) = number("COURSE_SEED") {
+        let outcome = play(&script(seed), Story::told());
+        println!("{}", outcome.story.numbered());
+        assert_eq!(outcome.broken, None, "seed {seed}");
+        return;
     }
-    for (_, what) in found.values_mut() {
-        what.truncate(4);
-    }
-    assert_eq!(found, BTreeMap::new(), "each law with the first seed that breaks it");
+    let from = number("COURSE_FROM").unwrap_or(0);
+    let found = search(from..from + number("COURSE_SEEDS").unwrap_or(SEEDS));
+    assert_eq!(found, BTreeMap::new(), "each law with the first seed that breaks it, and how many do");
 }

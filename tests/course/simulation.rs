@@ -1,18 +1,20 @@
 //! Walks courses through the model world: in order, or in any order that a seed chooses, with crashes and lost replies.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, Sighting, Token, WakeAt};
-use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectKey, Reason};
+use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, WakeAt};
+use lockmaster::name::{Code, GroupKind, GroupVersionKind, ObjectKey, Reason};
 use lockmaster::plan::OnDrift;
-use serde_json::Value;
 
 use super::cluster::later;
 use super::laws::{Errand, Laws};
 use super::random::Random;
-use super::world::{Desk, Loss, World, settings};
+use super::site::settings;
+use super::story::Story;
+use super::walker::{Shown, Walker};
+use super::world::{Loss, World};
 
 /// Steps at one moment after which the run counts as a loop.
 const LOOP: usize = 3000;
@@ -24,77 +26,6 @@ pub(crate) enum Fault {
     Lost(Loss),
     /// The same, and the agent is gone; a new one starts.
     Crash(Loss),
-}
-
-/// What a watch shows.
-#[derive(Debug, Clone)]
-pub(crate) enum Shown {
-    Listing(GroupVersionKind),
-    Listed(GroupVersionKind),
-    Object(ObjectKey, Value),
-    Gone(ObjectKey, u64),
-    Unwatched(GroupVersionKind),
-}
-
-impl Shown {
-    fn key(&self) -> Option<&ObjectKey> {
-        match self {
-            Shown::Object(key, _) | Shown::Gone(key, _) => Some(key),
-            Shown::Listing(_) | Shown::Listed(_) | Shown::Unwatched(_) => None,
-        }
-    }
-
-    fn sighting(self) -> Sighting {
-        match self {
-            Shown::Listing(kind) => Sighting::Listing(kind),
-            Shown::Listed(kind) => Sighting::Listed(kind),
-            Shown::Unwatched(kind) => Sighting::Unwatched(kind, Reason::new(Code::Forbidden, "may not watch")),
-            Shown::Gone(key, version) => Sighting::Gone(key, Some(version)),
-            // As the edge does: of kinds without a status the metadata alone.
-            Shown::Object(key, mut value) if ["ConfigMap", "Secret"].contains(&key.kind.as_str()) => {
-                value.as_object_mut().expect("because it is an object").remove("data");
-                Sighting::Metadata(key, Box::new(value))
-            }
-            Shown::Object(key, value) => Sighting::Object(key, Box::new(value)),
-        }
-    }
-}
-
-/// One agent: its course and everything on its way to and from it.
-pub(crate) struct Walker {
-    pub(crate) course: Course,
-    pub(crate) desk: Desk,
-    pub(crate) pending: VecDeque<Issued>,
-    answers: VecDeque<(Token, Answer)>,
-    pub(crate) outstanding: BTreeMap<Token, Errand>,
-    answered: Vec<Token>,
-    watched: BTreeSet<GroupKind>,
-    kinds: BTreeSet<GroupVersionKind>,
-    sightings: VecDeque<Shown>,
-    told: Option<CommitId>,
-    wake: Option<Timestamp>,
-    started: bool,
-    pub(crate) asleep: bool,
-}
-
-impl Walker {
-    fn new(soak: Duration) -> Self {
-        Walker {
-            course: Course::new(settings(soak)),
-            desk: Desk::default(),
-            pending: VecDeque::new(),
-            answers: VecDeque::new(),
-            outstanding: BTreeMap::new(),
-            answered: Vec::new(),
-            watched: BTreeSet::new(),
-            kinds: BTreeSet::new(),
-            sightings: VecDeque::new(),
-            told: None,
-            wake: None,
-            started: false,
-            asleep: false,
-        }
-    }
 }
 
 pub(crate) struct Simulation {
@@ -116,6 +47,9 @@ pub(crate) struct Simulation {
     pub(crate) unwatchable: BTreeSet<GroupKind>,
     /// Steps at one moment after which the run counts as a loop.
     pub(crate) steps_at_once: usize,
+    /// Writes may come late: in hundred of the orders that go wrong.
+    pub(crate) lateness: u64,
+    pub(crate) story: Story,
     steps: usize,
 }
 
@@ -125,10 +59,14 @@ impl Simulation {
     }
 
     pub(crate) fn with(walkers: usize) -> Self {
+        Simulation::of(World::new(), walkers, Story::default())
+    }
+
+    pub(crate) fn of(world: World, walkers: usize, story: Story) -> Self {
         Simulation {
-            world: World::new(),
-            walkers: (0..walkers).map(|_| Walker::new(Duration::ZERO)).collect(),
-            laws: Laws::default(),
+            walkers: (0..walkers).map(|_| Walker::new(&world.site, world.soak)).collect(),
+            world,
+            laws: Laws { alone: walkers == 1, ..Laws::default() },
             random: None,
             faults: BTreeMap::new(),
             unrest: 0,
@@ -138,6 +76,8 @@ impl Simulation {
             issued: 0,
             unwatchable: BTreeSet::new(),
             steps_at_once: LOOP,
+            lateness: 0,
+            story,
             steps: 0,
         }
     }
@@ -146,19 +86,20 @@ impl Simulation {
     pub(crate) fn set_soak(&mut self, seconds: u64) {
         self.world.soak = Duration::from_secs(seconds);
         for walker in &mut self.walkers {
-            *walker = Walker::new(self.world.soak);
+            *walker = Walker::new(&self.world.site, self.world.soak);
         }
     }
 
     /// What is done about drift, for an agent that starts now.
     pub(crate) fn set_on_drift(&mut self, on_drift: OnDrift) {
-        let mut settings = settings(self.world.soak);
+        let mut settings = settings(&self.world.site, self.world.soak);
         settings.policy.on_drift = on_drift;
         self.walkers[0].course = Course::new(settings);
     }
 
     pub(crate) fn restart(&mut self, who: usize) {
-        self.walkers[who] = Walker::new(self.world.soak);
+        self.laws.confirmed.remove(&who);
+        self.walkers[who] = Walker::new(&self.world.site, self.world.soak);
     }
 
     /// Runs for so many seconds of the world's time.
@@ -233,36 +174,47 @@ impl Simulation {
         true
     }
 
-    fn is_able(&self, who: usize) -> bool {
+    pub(crate) fn is_able(&self, who: usize) -> bool {
         let walker = &self.walkers[who];
-        let news = self.world.tip.is_some() && walker.told != self.world.tip;
-        let busy = !walker.answers.is_empty() || !walker.pending.is_empty() || !walker.sightings.is_empty();
-        !walker.asleep && (!walker.started || news || busy)
+        !walker.asleep && (!walker.started || !walker.choices(&self.world).is_empty())
     }
 
-    fn act_one(&mut self, who: usize) {
+    pub(crate) fn act_one(&mut self, who: usize) {
         let walker = &mut self.walkers[who];
         if !walker.started {
             walker.started = true;
             return self.step(who, Event::Tick);
         }
-        if walker.told != self.world.tip
-            && let Some(tip) = self.world.tip.clone()
-        {
-            walker.told = Some(tip.clone());
-            return self.step(who, Event::Tip(Ok(tip)));
-        }
-        let choices = [!walker.answers.is_empty(), !walker.pending.is_empty(), !walker.sightings.is_empty()];
-        let able: Vec<usize> = (0..choices.len()).filter(|choice| choices[*choice]).collect();
+        let able = walker.choices(&self.world);
         let choice = match &mut self.random {
             Some(random) => able[random.below(able.len())],
-            None if self.late_answers => able[able.len() - 1],
+            None if self.late_answers && able[0] != 0 => able[able.len() - 1],
             None => able[0],
         };
         match choice {
-            0 => self.hear_answer(who),
-            1 => self.carry_out(who),
+            0 => self.hear_news(who),
+            1 => self.hear_answer(who),
+            2 => self.carry_out(who),
             _ => self.hear_sighting(who),
+        }
+    }
+
+    /// What a look shows, the statements first; and how long the log upstream is.
+    fn hear_news(&mut self, who: usize) {
+        let before = self.walkers[who].told.clone();
+        let look = self.world.look(&before);
+        self.walkers[who].told = look.clone();
+        if look.statements != before.statements {
+            self.step(who, Event::Statements(look.statements));
+        }
+        if let Some(tip) = look.tip {
+            let unread = |code: Code| Reason::new(code, "it cannot be read");
+            self.step(who, Event::Tip(tip.map_err(unread)));
+        }
+        let upstream = self.world.upstream.as_ref().map_or(0, |upstream| upstream.entries);
+        if self.walkers[who].told_upstream != upstream {
+            self.walkers[who].told_upstream = upstream;
+            self.step(who, Event::Upstream(upstream));
         }
     }
 
@@ -311,7 +263,9 @@ impl Simulation {
         self.carried += 1;
         let mut fault = self.faults.get(&number).copied();
         if fault.is_none() && self.chance(self.unrest) {
+            let late = self.chance(self.lateness);
             let loss = [Loss::Request, Loss::Reply, Loss::Nothing][self.pick(3)];
+            let loss = if late { Loss::Late([1, 8, 25, 45, 400][self.pick(5)]) } else { loss };
             fault = Some(if self.chance(20) { Fault::Crash(loss) } else { Fault::Lost(loss) });
         }
         let loss = match fault {
@@ -319,10 +273,16 @@ impl Simulation {
             Some(Fault::Lost(loss) | Fault::Crash(loss)) => loss,
         };
         let Issued { token, order } = issued;
-        self.laws.before_effect(&self.world, &order);
+        self.story.order(&self.world, who, &order, fault);
+        self.world.machine = self.time_of(who);
+        self.laws.before_effect(&self.world, who, &order);
+        let entries = self.world.entries();
         let answer = self.world.carry_out(&mut self.walkers[who].desk, &order, loss);
         let alone = self.walkers.len() == 1;
-        self.laws.after_effect(&self.world, &order, &answer, alone);
+        self.laws.after_effect(&self.world, alone);
+        if self.world.entries() > entries {
+            self.laws.appended(&self.world, &self.walkers[who], Some(who));
+        }
         if let Order::Watch { kinds, anew } = &order {
             self.watch(who, kinds, *anew);
         }
@@ -387,14 +347,22 @@ impl Simulation {
         }
     }
 
-    fn step(&mut self, who: usize, event: Event) {
-        let now = self.world.now;
+    /// What the clock of an agent's machine shows.
+    fn time_of(&self, who: usize) -> Timestamp {
+        self.world.now.checked_add(self.walkers[who].skew).expect("because clocks jump by hours")
+    }
+
+    pub(crate) fn step(&mut self, who: usize, event: Event) {
+        let now = self.time_of(who);
         let (issued, wake) = self.walkers[who].course.step(event, now);
         let wake = wake.map(|WakeAt(time)| time);
         if wake.is_some_and(|time| time <= now) {
             self.laws.broken("wakes later", "the course asks to be woken at a time that has passed");
         }
-        self.walkers[who].wake = wake;
+        // It sleeps for a span: what its clock does meanwhile changes nothing.
+        let skew = self.walkers[who].skew;
+        self.walkers[who].wake = wake.and_then(|time| time.checked_sub(skew).ok());
+        self.laws.stepped(&self.world, &self.walkers[who]);
         for mut order in issued {
             let twice = self.tampering.is_some_and(|tampering| tampering(&mut order.order));
             for _ in 0..=usize::from(twice) {
@@ -410,14 +378,34 @@ impl Simulation {
 
     /// Lets time pass until something is due.
     fn advance(&mut self, end: Timestamp) {
-        let wakes = self.walkers.iter().filter(|walker| !walker.asleep).filter_map(|walker| walker.wake);
-        let due = wakes.chain(self.world.cluster.next_change()).min().unwrap_or(end);
         let soon = later(self.world.now, 1);
-        self.world.now = due.clamp(soon, end.max(soon));
-        self.world.cluster.advance(self.world.now);
+        let due = self.next_due().unwrap_or(end).clamp(soon, end.max(soon));
+        self.pass_to(due);
+    }
+
+    /// When something is due next.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        let wakes = self.walkers.iter().filter(|walker| !walker.asleep).filter_map(|walker| walker.wake);
+        wakes.chain(self.world.cluster.next_change()).chain(self.world.next_landing()).min()
+    }
+
+    /// It is that time now.
+    pub(crate) fn pass_to(&mut self, now: Timestamp) {
+        self.world.now = now;
+        self.world.cluster.advance(now);
+        while let Some(afloat) = self.world.take_landing() {
+            self.story.landing(&self.world, &afloat);
+            let (entries, alone) = (self.world.entries(), self.walkers.len() == 1);
+            self.world.land(afloat);
+            self.laws.after_effect(&self.world, alone);
+            if self.world.entries() > entries {
+                self.laws.appended(&self.world, &self.walkers[0], None);
+            }
+        }
         self.spread();
         for who in 0..self.walkers.len() {
-            if !self.walkers[who].asleep && self.walkers[who].started {
+            let walker = &self.walkers[who];
+            if !walker.asleep && walker.started && walker.wake.is_some_and(|wake| wake <= now) {
                 self.step(who, Event::Tick);
             }
         }

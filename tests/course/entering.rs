@@ -1,0 +1,125 @@
+//! The laws of who may enter an environment, each found out in another way than the gates do.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use jiff::civil::{Weekday, time};
+use jiff::tz::TimeZone;
+use lockmaster::deploylog::{Action, Entry, Phase, STATEMENTS};
+use lockmaster::name::{CommitId, Digest};
+use lockmaster::revision::statement::Verb;
+
+use super::content::Content;
+use super::laws::Laws;
+use super::people::{EVE, MIA, OMAR, Who};
+use super::world::World;
+
+/// How far a clock may be out before it is suspect, and how long an order may take.
+const SLACK: SignedDuration = SignedDuration::from_secs(45);
+
+impl Laws {
+    pub(crate) fn entered(&mut self, world: &World, opened: &Entry) {
+        let Some(commit) = &opened.body.commit else { return };
+        let made = world.forge.made(&commit.id);
+        let Some(content) = made.content else { return };
+        let before = before(world, opened);
+        if !content.renders(world.site.place) {
+            self.broken("what cannot be rendered does not enter", commit.id.short());
+        }
+        let known: BTreeSet<CommitId> = before.iter().flat_map(|id| world.forge.line(id)).collect();
+        let new: Vec<CommitId> = world.forge.line(&commit.id).into_iter().filter(|id| !known.contains(id)).collect();
+        if world.site.place == 0 {
+            self.signed(world, &new);
+        } else {
+            self.proven_upstream(world, opened, content, before.as_ref());
+        }
+        self.frozen(world, opened);
+        self.approved(world, opened, &new);
+    }
+
+    /// Every new commit is somebody's who may write, or a merge (what it holds is judged by other tests).
+    fn signed(&mut self, world: &World, new: &[CommitId]) {
+        for id in new {
+            let made = world.forge.made(id);
+            let may = |who: Who| who != EVE && (world.site.rules.writers.is_none() || [MIA, OMAR].contains(&who));
+            if !made.signer.is_some_and(may) && made.parents.len() != 2 {
+                self.broken("only what writers signed enters", id.short());
+            }
+        }
+    }
+
+    /// I5: shared files are those of one proven release of upstream, or of the standing one.
+    fn proven_upstream(&mut self, world: &World, opened: &Entry, content: Content, before: Option<&CommitId>) {
+        let standing = before.and_then(|id| world.forge.made(id).content);
+        if standing.is_some_and(|standing| standing.shared == content.shared) {
+            return;
+        }
+        let of = opened.body.upstream.as_ref().map(|upstream| upstream.sequence);
+        let releases = world.upstream.iter().flat_map(|upstream| &upstream.log);
+        let proven = releases.filter(|release| Some(release.sequence) == of && release.proven);
+        let same = |id: &CommitId| world.forge.made(id).content.is_some_and(|theirs| theirs.shared == content.shared);
+        if !proven.into_iter().any(|release| same(&release.commit)) {
+            let text = format!("entry {} rests on {of:?}", opened.sequence);
+            self.broken("only what is proven upstream enters", text);
+        }
+    }
+
+    /// I14: no freeze is over before its time by the clock of the servers, and windows are such by that clock.
+    fn frozen(&mut self, world: &World, opened: &Entry) {
+        let log = &world.replay.log().entries;
+        let valid = log.iter().filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
+        let ended =
+            valid.clone().filter(|entry| entry.body.action == Action::Unfreeze).map(|entry| entry.sequence).max();
+        let freezes = valid.filter(|entry| entry.body.action == Action::Freeze && Some(entry.sequence) > ended);
+        let until = freezes.filter_map(|entry| entry.body.statement.as_ref()?.until).max();
+        if until.is_some_and(|until| world.now + SLACK < until) {
+            self.broken("a freeze holds", format!("entry {}", opened.sequence));
+        }
+        let open = |at: jiff::Timestamp| {
+            let wall = at.to_zoned(TimeZone::UTC);
+            let weekend = [Weekday::Saturday, Weekday::Sunday].contains(&wall.weekday());
+            !weekend && wall.time() >= time(9, 0, 0, 0) && wall.time() < time(16, 30, 0, 0)
+        };
+        if !world.site.rules.windows.is_empty() && !open(world.now - SLACK) && !open(world.now + SLACK) {
+            self.broken("windows hold", format!("entry {} at {}", opened.sequence, world.now));
+        }
+    }
+
+    /// Enough people, each once, for this commit, and never a statement that was used before.
+    fn approved(&mut self, world: &World, opened: &Entry, new: &[CommitId]) {
+        let Some(approvals) = &world.site.rules.approvals else { return };
+        let hashes = |entry: &Entry| -> Vec<Digest> {
+            let names = entry.body.files.keys().filter_map(|path| path.strip_prefix(STATEMENTS));
+            names.filter_map(|hex| format!("sha256:{hex}").parse().ok()).collect()
+        };
+        let before =
+            world.replay.log().entries.iter().filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
+        let earlier = before.filter(|entry| entry.body.phase == Some(Phase::Opened));
+        let used: BTreeSet<Digest> = earlier.flat_map(hashes).collect();
+        let mut people = BTreeSet::new();
+        for hash in hashes(opened) {
+            if used.contains(&hash) {
+                self.broken("an approval counts once", hash.hex());
+            }
+            let Some(stated) = world.stated.get(&hash) else { continue };
+            let authors: BTreeSet<Who> = new.iter().filter_map(|id| world.forge.made(id).signer).collect();
+            let near = new.contains(&stated.commit);
+            let expired = stated.until.is_some_and(|until| world.now > until + SLACK);
+            let good = stated.verb == Verb::Approve && near && stated.who != EVE && !expired;
+            if good && !authors.contains(&stated.who) {
+                people.insert(stated.who);
+            }
+        }
+        if people.len() < approvals.count {
+            self.broken("enough people approved", format!("entry {}: {people:?}", opened.sequence));
+        }
+    }
+}
+
+/// The commit that was accepted before.
+fn before(world: &World, opened: &Entry) -> Option<CommitId> {
+    let entries = world.replay.log().entries.iter().rev().filter(|entry| !entry.lapsed);
+    let mut earlier =
+        entries.filter(|entry| entry.sequence < opened.sequence && entry.body.phase == Some(Phase::Opened));
+    earlier.next()?.body.commit.as_ref().map(|commit| commit.id.clone())
+}

@@ -1,0 +1,78 @@
+//! The laws of what is written down, by entry.
+
+use jiff::SignedDuration;
+use lockmaster::deploylog::{Action, Entry, Log, Phase};
+
+use super::laws::Laws;
+use super::walker::Walker;
+use super::world::World;
+
+/// How long an entry may be on its way.
+const TRAVELS: SignedDuration = SignedDuration::from_secs(30);
+
+/// Orders that one agent may have outstanding.
+const OUTSTANDING: usize = 200;
+
+impl Laws {
+    /// An entry has reached the store; one that comes late is nobody's.
+    pub(crate) fn appended(&mut self, world: &World, walker: &Walker, who: Option<usize>) {
+        let log = world.replay.log();
+        let (Some(last), Some(stored_at)) = (log.entries.last(), world.stored_at.last()) else { return };
+        if self.asleep {
+            return;
+        }
+        if !last.lapsed && stored_at.duration_since(last.time) > TRAVELS {
+            self.broken("a late entry means nothing", format!("entry {}", last.sequence));
+        }
+        if last.lapsed {
+            return;
+        }
+        if walker.jumped.is_zero() {
+            self.soaked(world, log);
+        }
+        self.heads(world);
+        if let Some(who) = who.filter(|_| matches!(last.body.phase, Some(Phase::Settled | Phase::Proven))) {
+            self.claimed(world, who, last.body.of);
+        }
+        if self.strict && matches!(last.body.action, Action::Refuse | Action::Wait) {
+            self.told_once(log, last);
+        }
+        if self.strict && last.body.phase == Some(Phase::Opened) {
+            self.entered(world, last);
+        }
+    }
+
+    /// What an agent knows is what the journal says (I9), and it asks for so much and no more (I12).
+    pub(crate) fn stepped(&mut self, world: &World, walker: &Walker) {
+        if self.asleep || !self.strict {
+            return;
+        }
+        if let Some(known) = walker.course.known() {
+            let place = known.log.entries.len();
+            let theirs = known.log.entries.last().map(|entry| entry.hash);
+            let stored = place.checked_sub(1).and_then(|at| world.replay.log().entries.get(at)).map(|entry| entry.hash);
+            if theirs != stored {
+                self.broken("nothing is known that is not journalled", format!("entry {place}"));
+            }
+        }
+        if walker.outstanding.len() > OUTSTANDING {
+            self.broken("orders are bounded", format!("{} are outstanding", walker.outstanding.len()));
+        }
+    }
+
+    /// Since the last opening, no candidate is stopped twice for the same reasons.
+    fn told_once(&mut self, log: &Log, last: &Entry) {
+        let codes =
+            |entry: &Entry| entry.body.reasons.iter().map(|r| r.code).collect::<std::collections::BTreeSet<_>>();
+        let before = log.entries.iter().rev().skip(1).filter(|entry| !entry.lapsed);
+        let mut since = before.take_while(|entry| entry.body.phase != Some(Phase::Opened));
+        let commit = |entry: &Entry| entry.body.commit.as_ref().map(|commit| commit.id.clone());
+        let same = |entry: &Entry| {
+            let stops = matches!(entry.body.action, Action::Refuse | Action::Wait);
+            stops && commit(entry) == commit(last) && codes(entry) == codes(last)
+        };
+        if since.any(same) {
+            self.broken("told once", format!("entry {}", last.sequence));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Going back to an earlier release in the real rooms: from stored bytes, past the gates of a rollback.
+
+use lockmaster::course::{Back, Brief, Judged, Opening, Verdict};
+use lockmaster::deploylog::{Cause, EntryCommit, Logged, Past, Recalled};
+use lockmaster::gate::{self, Return};
+use lockmaster::name::{Code, CommitId, Reason};
+use lockmaster::render::Closure;
+use lockmaster::revision::Verified;
+
+use super::world::World;
+
+impl World {
+    /// A candidate whose content ran here and was proven.
+    pub(crate) fn going_back(
+        &self,
+        brief: &Brief,
+        candidate: &EntryCommit,
+        verified: Option<&Verified>,
+        closure: &Closure,
+    ) -> Option<Verdict> {
+        let by_writer = verified.is_some_and(|verified| verified.tip().authorised_by().is_some());
+        let evidence = self.upstream.as_ref().map(|upstream| &upstream.evidence);
+        let to = gate::recognise(&self.site.rules, &brief.past, evidence, closure.inputs(), by_writer)?;
+        Some(self.go_back(&brief.past, to, Cause::Commit, &candidate.id))
+    }
+
+    /// A rollback that no commit asks for.
+    pub(crate) fn roll_back(&self, back: &Back) -> Judged {
+        let cause = if back.decree.is_some() { Cause::Statement } else { Cause::Failure };
+        let standing = back.past.standing.as_ref().expect("because something is to be undone");
+        let (commit, verdict) = match back.past.kept.iter().find(|release| release.sequence == back.to) {
+            Some(to) => (&to.commit, self.go_back(&back.past, to, cause, &to.commit.id)),
+            None => {
+                let reasons = vec![Reason::new(Code::StatementNotApplicable, "it cannot be gone back to")];
+                (&standing.commit, Verdict::Stopped { refused: true, reasons, gates: Vec::new(), until: None })
+            }
+        };
+        Judged { candidate: commit.clone(), verdict, durations_ms: Default::default() }
+    }
+
+    fn go_back(&self, past: &Past, to: &Logged, cause: Cause, commit: &CommitId) -> Verdict {
+        let missing = || Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, "the bytes are not stored"));
+        let standing = past.standing.as_ref().and_then(|standing| self.archive.get(&standing.release));
+        let (Some((bytes, _)), Some(from)) = (self.releases.get(&to.release), standing) else { return missing() };
+        let recalled = Recalled::earlier(to, bytes.to_vec()).expect("because bytes are stored under their digest");
+        let back = Return { to, recalled, from, cause, commit, rewind: false };
+        match gate::return_to(&self.site.rules, past, back) {
+            Ok(admitted) => Verdict::Admitted(Opening { admitted }),
+            Err((gates, reasons)) => {
+                let until = gate::next_look(&gates);
+                Verdict::Stopped { refused: false, reasons, gates: gate::recorded(&gates), until }
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What a seed chooses: how many environments and agents, who does what, how long that goes on, and what goes wrong.
+
+use super::cluster::Fate;
+use super::content::{BROKEN, NAMES, OUTSIDE};
+use super::deeds::{Deed, Way};
+use super::people::{EVE, LENA, MIA, OMAR, Who};
+use super::play::{Act, Script, Span};
+use super::random::Random;
+use super::site::Shape;
+
+pub(crate) fn script(seed: u64) -> Script {
+    let mut random = Random::new(seed);
+    let count = [1, 1, 1, 2, 2, 2, 2, 3][random.below(8)];
+    let shapes: Vec<Shape> = (0..count).map(|place| shape(&mut random, place)).collect();
+    let agents = if random.chance(30) { 2 } else { 1 };
+    let mut acts = vec![Act { place: 0, deed: Deed::Nothing, span: Span::Seconds(30), luck: None, unrest: 0 }];
+    for _ in 0..4 + random.below(5) + count {
+        let place = if random.chance(45) { 0 } else { random.below(count) };
+        let deed = deed(&mut random, place);
+        let span = match random.below(8) {
+            0..=2 => Span::Things(random.below(40)),
+            3 => Span::Seconds(1),
+            4 => Span::Seconds(8),
+            5 | 6 => Span::Seconds(60),
+            _ => Span::Seconds([400, 400, 400, 1000, 8000][random.below(5)]),
+        };
+        let luck = random.chance(80).then(|| random.number());
+        let unrest = [0, 0, 3, 10][random.below(4)];
+        acts.push(Act { place, deed, span, luck, unrest });
+    }
+    Script { shapes, agents, acts }
+}
+
+fn shape(random: &mut Random, place: usize) -> Shape {
+    let soak = [0, 0, 25, 90][random.below(4)];
+    Shape {
+        soak,
+        approvals: if place > 0 && random.chance(35) { 1 + random.below(2) } else { 0 },
+        finish: soak > 0 && random.chance(50),
+        windows: random.chance(15),
+        writers: place > 0 && random.chance(50),
+    }
+}
+
+fn signer(random: &mut Random) -> Option<Who> {
+    [Some(LENA), Some(MIA), Some(MIA), Some(MIA), Some(OMAR), Some(OMAR), Some(EVE), None][random.below(8)]
+}
+
+/// The two shared files; equal numbers are equal files, and others are others.
+fn shared(random: &mut Random) -> [u8; 2] {
+    let mut file = |count: usize| {
+        let file = u8::try_from(random.below(count)).expect("because it is small");
+        if random.chance(3) { [BROKEN, OUTSIDE][random.below(2)] } else { file }
+    };
+    [file(16), file(32)]
+}
+
+fn deed(random: &mut Random, place: usize) -> Deed {
+    match random.below(20) {
+        0..=6 if place > 0 => merge(random),
+        0..=6 => push(random),
+        7 | 8 if place > 0 => approve(random),
+        7 => push(random),
+        8..=11 => hostile(random),
+        12 | 13 => state(random),
+        14 | 15 => meddle(random),
+        16 | 17 => weather(random),
+        _ => disturb(random),
+    }
+}
+
+fn push(random: &mut Random) -> Deed {
+    Deed::Push { shared: shared(random), own: u8::from(random.chance(50)), who: signer(random) }
+}
+
+fn merge(random: &mut Random) -> Deed {
+    if random.chance(15) {
+        return push(random);
+    }
+    let way = [Way::Merge, Way::Merge, Way::Squash, Way::FastForward, Way::Partial][random.below(5)];
+    Deed::Merge { way, proven: random.chance(60), who: signer(random) }
+}
+
+fn approve(random: &mut Random) -> Deed {
+    let who = [MIA, OMAR, MIA, OMAR, LENA, EVE][random.below(6)];
+    let seconds = [None, None, Some(20), Some(3000)][random.below(4)];
+    Deed::Approve { who, back: [0, 0, 0, 1][random.below(4)], seconds, twice: random.chance(25) }
+}
+
+fn hostile(random: &mut Random) -> Deed {
+    let back = 1 + random.below(2);
+    match random.below(8) {
+        0 | 1 => Deed::Revert { back, who: signer(random) },
+        2 => Deed::Rewind { back },
+        3 => Deed::Diverge { back, shared: shared(random), who: signer(random) },
+        4 => Deed::Twin,
+        5 => Deed::DeleteBranch,
+        6 => Deed::RestoreBranch,
+        _ => Deed::Unreachable(random.chance(50)),
+    }
+}
+
+fn state(random: &mut Random) -> Deed {
+    let who = [MIA, OMAR, LENA, EVE][random.below(4)];
+    match random.below(6) {
+        0..=2 => Deed::Freeze { who, seconds: [30, 300, 5000][random.below(3)] },
+        3 => Deed::Unfreeze { who },
+        4 => Deed::DeleteTags,
+        _ => approve(random),
+    }
+}
+
+fn meddle(random: &mut Random) -> Deed {
+    let object = random.below(NAMES.len());
+    match random.below(5) {
+        0 => Deed::Edit { object },
+        1 => Deed::Delete { object },
+        2 => Deed::Unlabel { object },
+        _ => Deed::Make { object },
+    }
+}
+
+fn weather(random: &mut Random) -> Deed {
+    let object = random.below(NAMES.len());
+    match random.below(8) {
+        0..=2 => {
+            let fate = [Fate::Never, Fate::Fails, Fate::WellAfter(40), Fate::WellAfter(0)][random.below(4)];
+            Deed::Fate { object: [1, 4][random.below(2)], fate }
+        }
+        3 => Deed::Finalizer { object },
+        4 => Deed::Deny { object },
+        5 => Deed::Journal { writable: false },
+        6 => Deed::Journal { writable: true },
+        _ => Deed::Recover,
+    }
+}
+
+fn disturb(random: &mut Random) -> Deed {
+    let agent = random.below(2);
+    match random.below(6) {
+        0 => Deed::Sleep { agent },
+        1 => Deed::Wake,
+        2 => Deed::Crash { agent },
+        3 => Deed::Relist { agent },
+        _ => Deed::Clock { agent, seconds: [-9000, -300, -20, 20, 300, 9000][random.below(6)] },
+    }
+}

@@ -1,0 +1,127 @@
+//! One agent: its course, and everything on its way to and from it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lockmaster::course::{Answer, Course, Issued, Sighting, Token};
+use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
+use serde_json::Value;
+
+use super::laws::Errand;
+use super::site::{Site, settings};
+use super::world::{Desk, World};
+
+/// What a watch shows.
+#[derive(Debug, Clone)]
+pub(crate) enum Shown {
+    Listing(GroupVersionKind),
+    Listed(GroupVersionKind),
+    Object(ObjectKey, Value),
+    Gone(ObjectKey, u64),
+    Unwatched(GroupVersionKind),
+}
+
+impl Shown {
+    pub(crate) fn key(&self) -> Option<&ObjectKey> {
+        match self {
+            Shown::Object(key, _) | Shown::Gone(key, _) => Some(key),
+            Shown::Listing(_) | Shown::Listed(_) | Shown::Unwatched(_) => None,
+        }
+    }
+
+    pub(crate) fn sighting(self) -> Sighting {
+        match self {
+            Shown::Listing(kind) => Sighting::Listing(kind),
+            Shown::Listed(kind) => Sighting::Listed(kind),
+            Shown::Unwatched(kind) => Sighting::Unwatched(kind, Reason::new(Code::Forbidden, "may not watch")),
+            Shown::Gone(key, version) => Sighting::Gone(key, Some(version)),
+            // As the edge does: of kinds without a status the metadata alone.
+            Shown::Object(key, mut value) if ["ConfigMap", "Secret"].contains(&key.kind.as_str()) => {
+                value.as_object_mut().expect("because it is an object").remove("data");
+                Sighting::Metadata(key, Box::new(value))
+            }
+            Shown::Object(key, value) => Sighting::Object(key, Box::new(value)),
+        }
+    }
+}
+
+/// What a look at the repository shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// The tip; `Err` where the branch or the repository cannot be read.
+    pub(crate) tip: Option<Result<CommitId, Code>>,
+    pub(crate) statements: BTreeMap<RefName, ObjectId>,
+}
+
+impl World {
+    /// What a look shows now; statements of before where the repository does not answer.
+    pub(crate) fn look(&self, before: &Look) -> Look {
+        if self.unreachable {
+            let tip = before.tip.is_some().then_some(Err(Code::FetchFailed));
+            return Look { tip, statements: before.statements.clone() };
+        }
+        let statements = self.tags.iter().map(|(name, raw)| (name.clone(), raw.id.clone())).collect();
+        let tip = if self.deleted { Some(Err(Code::RefNotFound)) } else { self.tip.clone().map(Ok) };
+        Look { tip: tip.or_else(|| before.tip.clone()), statements }
+    }
+}
+
+pub(crate) struct Walker {
+    pub(crate) course: Course,
+    pub(crate) desk: Desk,
+    pub(crate) pending: VecDeque<Issued>,
+    pub(crate) answers: VecDeque<(Token, Answer)>,
+    pub(crate) outstanding: BTreeMap<Token, Errand>,
+    pub(crate) answered: Vec<Token>,
+    pub(crate) watched: BTreeSet<GroupKind>,
+    pub(crate) kinds: BTreeSet<GroupVersionKind>,
+    pub(crate) sightings: VecDeque<Shown>,
+    pub(crate) told: Look,
+    /// The entries of the log upstream that it was told of.
+    pub(crate) told_upstream: u64,
+    /// When it is woken, by the time of the servers.
+    pub(crate) wake: Option<Timestamp>,
+    pub(crate) started: bool,
+    pub(crate) asleep: bool,
+    /// By how much the clock of its machine is ahead. Within a life it is never set back (`edge::clock`).
+    pub(crate) skew: SignedDuration,
+    /// How far that clock has jumped within this life.
+    pub(crate) jumped: SignedDuration,
+}
+
+impl Walker {
+    pub(crate) fn new(site: &Site, soak: Duration) -> Self {
+        Walker {
+            course: Course::new(settings(site, soak)),
+            desk: Desk::default(),
+            pending: VecDeque::new(),
+            answers: VecDeque::new(),
+            outstanding: BTreeMap::new(),
+            answered: Vec::new(),
+            watched: BTreeSet::new(),
+            kinds: BTreeSet::new(),
+            sightings: VecDeque::new(),
+            told: Look::default(),
+            told_upstream: 0,
+            wake: None,
+            started: false,
+            asleep: false,
+            skew: SignedDuration::ZERO,
+            jumped: SignedDuration::ZERO,
+        }
+    }
+
+    /// Whether the repository, or the log upstream, has something that it was not told.
+    pub(crate) fn has_news(&self, world: &World) -> bool {
+        let upstream = world.upstream.as_ref().is_some_and(|upstream| upstream.entries != self.told_upstream);
+        upstream || world.look(&self.told) != self.told
+    }
+
+    /// What can happen to it: news, an answer, an order, a sighting.
+    pub(crate) fn choices(&self, world: &World) -> Vec<usize> {
+        let able =
+            [self.has_news(world), !self.answers.is_empty(), !self.pending.is_empty(), !self.sightings.is_empty()];
+        (0..able.len()).filter(|choice| able[*choice]).collect()
+    }
+}
