@@ -24,6 +24,7 @@ mod rivals;
 mod script;
 mod seeds;
 mod shop;
+mod shrink;
 mod simulation;
 mod site;
 mod story;

@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use lockmaster::course::Order;
 
+use super::play::{Script, play};
+use super::script::script;
 use super::shop::{config, config_key, deployment, deployment_key, in_wave};
+use super::shrink::{shrunk, tell};
 use super::simulation::Simulation;
+use super::story::Story;
 use super::world::Flaw;
 
 /// Changes an order; true: it is issued twice.
@@ -82,4 +86,20 @@ fn a_tampered_walk_is_found() {
         let broken = broken_by(None, Some(tampering));
         assert!(broken.contains(law), "{law} in {broken:?}");
     }
+}
+
+#[test]
+fn a_failing_seed_tells_a_short_story_that_names_the_law_and_how_to_tell_it_again() {
+    let law = "the inventory names all that is ours";
+    let flawed = |seed| Script { flaw: Some(Flaw::DeletesNothing), ..script(seed) };
+    let breaks = |seed: &u64| play(&flawed(*seed), Story::default()).broken.is_some_and(|(broken, _)| broken == law);
+    let seed = (0..200).find(breaks).expect("because what is pruned is still there");
+    let (before, after) = (flawed(seed), shrunk(flawed(seed), law));
+    assert!(after.acts.len() <= 4, "{} acts of {}", after.acts.len(), before.acts.len());
+    assert_eq!(shrunk(flawed(seed), law), after, "it is the same each time");
+    let story = tell(flawed(seed), law, "again: this");
+    let lines: Vec<&str> = story.lines().collect();
+    assert!(lines.len() <= 40, "{story}");
+    assert!(lines[lines.len() - 2].contains(&format!("BROKEN: {law}")), "{story}");
+    assert_eq!(lines.last(), Some(&"again: this"));
 }

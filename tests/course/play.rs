@@ -19,7 +19,7 @@ use super::random::Random;
 use super::simulation::Simulation;
 use super::site::{Shape, Site};
 use super::story::Story;
-use super::world::World;
+use super::world::{Flaw, World};
 
 /// Things that may happen at one moment before it counts as a loop.
 const LOOP: usize = 2000;
@@ -53,6 +53,8 @@ pub(crate) struct Script {
     pub(crate) shapes: Vec<Shape>,
     pub(crate) agents: usize,
     pub(crate) acts: Vec<Act>,
+    /// The world lies.
+    pub(crate) flaw: Option<Flaw>,
 }
 
 /// What broke first, and the story if it was told.
@@ -75,8 +77,8 @@ pub(crate) struct Play {
 /// Plays a script until a law breaks or everything rests.
 pub(crate) fn play(script: &Script, story: Story) -> Outcome {
     let mut play = Play::new(script, story.clone());
-    for (number, act) in script.acts.iter().enumerate() {
-        play.act(number, act);
+    for act in &script.acts {
+        play.act(act);
         if play.is_broken() {
             break;
         }
@@ -104,6 +106,7 @@ impl Play {
             let mut sim = Simulation::of(world, script.agents, story.clone());
             sim.laws.strict = true;
             sim.lateness = 20;
+            sim.world.flaw = script.flaw;
             sim
         };
         let mut sims: Vec<Simulation> = script.shapes.iter().enumerate().map(site).collect();
@@ -115,14 +118,14 @@ impl Play {
         self.sims.iter().any(|sim| !sim.laws.broken.is_empty())
     }
 
-    fn act(&mut self, number: usize, act: &Act) {
+    fn act(&mut self, act: &Act) {
         self.random = act.luck.map(Random::new);
         for (place, sim) in self.sims.iter_mut().enumerate() {
             let place = u64::try_from(place).expect("because it is small");
             sim.random = act.luck.map(|luck| Random::new(luck ^ (0x5eed + place)));
             sim.unrest = act.unrest;
         }
-        if number == 0 || act.deed != Deed::Nothing {
+        if act.deed != Deed::Nothing {
             self.perform(act.place.min(self.sims.len() - 1), act.deed);
         }
         match act.span {
@@ -171,13 +174,10 @@ impl Play {
     /// One thing happens to one agent; false if nothing is left to happen now.
     fn happen(&mut self) -> bool {
         self.tell_downstream();
-        let able: Vec<(usize, usize)> = self
-            .sims
-            .iter()
-            .enumerate()
-            .flat_map(|(place, sim)| (0..sim.walkers.len()).map(move |who| (place, who)))
-            .filter(|(place, who)| self.sims[*place].is_able(*who))
-            .collect();
+        let mut able = Vec::with_capacity(6);
+        for (place, sim) in self.sims.iter().enumerate() {
+            able.extend((0..sim.walkers.len()).filter(|who| sim.is_able(*who)).map(|who| (place, who)));
+        }
         if able.is_empty() {
             return false;
         }

@@ -14,7 +14,7 @@ pub(crate) fn script(seed: u64) -> Script {
     let shapes: Vec<Shape> = (0..count).map(|place| shape(&mut random, place)).collect();
     let agents = if random.chance(30) { 2 } else { 1 };
     let mut acts = vec![Act { place: 0, deed: Deed::Nothing, span: Span::Seconds(30), luck: None, unrest: 0 }];
-    for _ in 0..4 + random.below(5) + count {
+    for _ in 0..3 + random.below(5) + count {
         let place = if random.chance(45) { 0 } else { random.below(count) };
         let deed = deed(&mut random, place);
         let span = match random.below(8) {
@@ -28,7 +28,7 @@ pub(crate) fn script(seed: u64) -> Script {
         let unrest = [0, 0, 3, 10][random.below(4)];
         acts.push(Act { place, deed, span, luck, unrest });
     }
-    Script { shapes, agents, acts }
+    Script { shapes, agents, acts, flaw: None }
 }
 
 fn shape(random: &mut Random, place: usize) -> Shape {

@@ -112,10 +112,23 @@ impl Walker {
         }
     }
 
-    /// Whether the repository, or the log upstream, has something that it was not told.
+    /// Whether the repository, or the log upstream, has something that it was not told: as [`World::look`] has it, and
+    /// asked so often that nothing is made for it.
     pub(crate) fn has_news(&self, world: &World) -> bool {
-        let upstream = world.upstream.as_ref().is_some_and(|upstream| upstream.entries != self.told_upstream);
-        upstream || world.look(&self.told) != self.told
+        if world.upstream.as_ref().is_some_and(|upstream| upstream.entries != self.told_upstream) {
+            return true;
+        }
+        let told = self.told.tip.as_ref();
+        if world.unreachable {
+            return told.is_some_and(|tip| *tip != Err(Code::FetchFailed));
+        }
+        let tip = match &world.tip {
+            _ if world.deleted => told != Some(&Err(Code::RefNotFound)),
+            Some(tip) => told.and_then(|told| told.as_ref().ok()) != Some(tip),
+            None => false,
+        };
+        let listed = world.tags.iter().map(|(name, raw)| (name, &raw.id));
+        tip || !listed.eq(&self.told.statements)
     }
 
     /// What can happen to it: news, an answer, an order, a sighting.
