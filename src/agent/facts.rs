@@ -106,6 +106,7 @@ pub(super) async fn gather(
     let rules = site.setup.pipeline.rules(environment);
     let upstream = upstream::read(site, environment).await?;
     let Statements { good, void, bytes, first_seen } = statements(site, environment, &brief.statements).await?;
+    let timed = rules.depends_on_time(&brief.past, &good);
     let mut facts = Facts {
         evidence: upstream.evidence,
         upstream_commits: upstream.commits,
@@ -113,7 +114,7 @@ pub(super) async fn gather(
         void: void.into_iter().filter(|(verb, _)| *verb == Verb::Approve).map(|(_, reason)| reason.message).collect(),
         statement_bytes: bytes,
         first_seen,
-        clock_suspect: is_clock_suspect(site, &rules).await?,
+        clock_suspect: is_clock_suspect(site, timed).await?,
         ..Facts::default()
     };
     if rules.from.is_some() {
@@ -188,8 +189,8 @@ where
 }
 
 /// Where rules depend on the time, the cluster is asked for its own.
-async fn is_clock_suspect(site: &Site, rules: &Rules) -> Result<bool, Reason> {
-    let Some(target) = site.target.as_ref().filter(|_| rules.depends_on_time()) else { return Ok(false) };
+async fn is_clock_suspect(site: &Site, depends: bool) -> Result<bool, Reason> {
+    let Some(target) = site.target.as_ref().filter(|_| depends) else { return Ok(false) };
     let theirs: Timestamp = target.cluster.time().await.map_err(|error| error.reason())?;
     Ok(clock::now().duration_since(theirs).unsigned_abs() > CLOCKS_APART)
 }

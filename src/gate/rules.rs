@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::Layout;
 use super::calendar::{Freeze, Window};
+use crate::deploylog::Past;
 use crate::name::{EnvironmentName, PipelineName, Principal, RoleName};
 use crate::revision::Carriers;
+use crate::revision::statement::{Statement, Verb};
 
 /// How long an approval counts where the configuration says nothing.
 pub const EXPIRES: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -86,10 +88,11 @@ pub struct Approvals {
 }
 
 impl Rules {
-    /// Whether what they say depends on the time.
+    /// Whether what they say of a candidate depends on the time, with the freezes that were stated.
     #[must_use]
-    pub fn depends_on_time(&self) -> bool {
-        !self.windows.is_empty() || !self.freezes.is_empty() || self.from.is_some()
+    pub fn depends_on_time(&self, past: &Past, statements: &[Statement]) -> bool {
+        let stated = !past.freezes.is_empty() || statements.iter().any(|statement| statement.verb() == Verb::Freeze);
+        stated || !self.windows.is_empty() || !self.freezes.is_empty() || self.from.is_some()
     }
 
     /// Who may approve, in words.

@@ -89,14 +89,8 @@ impl World {
         found.into_iter().filter_map(decree).collect()
     }
 
-    /// Whether the agent's rule takes its clock for wrong.
-    pub(crate) fn is_clock_suspect(&self) -> bool {
-        let apart = self.machine.duration_since(self.now).abs();
-        self.site.rules.depends_on_time() && apart > CLOCKS_APART
-    }
-
     pub(crate) fn facts(&mut self, brief: &Brief, fetched: &Fetched, verified: &Verified, closure: &Closure) -> Facts {
-        let mut facts = Facts { clock_suspect: self.is_clock_suspect(), ..Facts::default() };
+        let mut facts = Facts::default();
         for (raw, found) in self.statements(&brief.statements) {
             match found {
                 Ok(statement) => {
@@ -107,6 +101,8 @@ impl World {
             }
         }
         facts.first_seen.clone_from(&self.first_seen);
+        let timed = self.site.rules.depends_on_time(&brief.past, &facts.statements);
+        facts.clock_suspect = timed && self.machine.duration_since(self.now).abs() > CLOCKS_APART;
         let rules = &self.site.rules;
         if rules.from.is_none() {
             return facts;
