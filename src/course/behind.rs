@@ -19,7 +19,7 @@ use crate::deploylog::{Log, Phase, Recalled, StandingRelease};
 use crate::health::Health;
 use crate::manifest::Packed;
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason};
-use crate::plan::Inventory;
+use crate::plan::{Inventory, OnDrift};
 
 /// What is being done about the standing release. Lost in a crash, and recomputed.
 #[derive(Debug, Default)]
@@ -314,10 +314,14 @@ impl Course {
         if self.behind.sequence != Some(sequence) {
             return;
         }
+        let looking = self.awaited.values().any(|awaited| matches!(awaited, Awaited::Look(..)));
         let Some(release) = &mut self.behind.release else { return };
         match read {
             Ok(glances) => {
-                let mut well = release.is_settled();
+                // A drift that is being found out or healed is none of the release; a fight is left to those who fight.
+                let heals = self.settings.policy.on_drift == OnDrift::Heal;
+                let drifts = heals && release.drifted.iter().any(|key| !release.fights.contains(key));
+                let mut well = release.is_settled() && !looking && release.looks.is_empty() && !drifts;
                 for Glance { object, present, edition, unwell } in glances {
                     let finished = release.objects.get(&object).is_some_and(|object| object.finished);
                     if !present && !finished {

@@ -229,6 +229,7 @@ impl Play {
                 }
             }
         }
+        self.run(ROUND);
         self.mend();
         let mut still = 0;
         for _ in 0..60 {
