@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
+use lockmaster::deploylog::Phase;
 use lockmaster::manifest::{Manifest, ManifestSet};
 use lockmaster::name::{CommitId, ObjectKey};
 use lockmaster::revision::statement::{self, Verb};
@@ -30,33 +31,98 @@ pub(crate) enum Way {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deed {
     Nothing,
-    Push { shared: [u8; 2], own: u8, who: Option<Who> },
-    Merge { way: Way, proven: bool, who: Option<Who> },
-    Revert { back: usize, who: Option<Who> },
-    Rewind { back: usize },
-    Diverge { back: usize, shared: [u8; 2], who: Option<Who> },
+    Push {
+        shared: [u8; 2],
+        own: u8,
+        who: Option<Who>,
+    },
+    Merge {
+        way: Way,
+        proven: bool,
+        who: Option<Who>,
+    },
+    Revert {
+        back: usize,
+        who: Option<Who>,
+    },
+    Rewind {
+        back: usize,
+    },
+    Diverge {
+        back: usize,
+        shared: [u8; 2],
+        who: Option<Who>,
+    },
     Twin,
     DeleteBranch,
     RestoreBranch,
     Unreachable(bool),
-    Approve { who: Who, back: usize, seconds: Option<u64>, twice: bool },
-    Freeze { who: Who, seconds: u64 },
-    Unfreeze { who: Who },
+    Approve {
+        who: Who,
+        back: usize,
+        seconds: Option<u64>,
+        twice: bool,
+    },
+    Freeze {
+        who: Who,
+        seconds: u64,
+    },
+    Unfreeze {
+        who: Who,
+    },
+    Hold {
+        who: Who,
+        back: usize,
+    },
+    Unhold {
+        who: Who,
+    },
+    /// By statement, to the release so many openings back.
+    RollBack {
+        who: Who,
+        back: usize,
+    },
     DeleteTags,
-    Fate { object: usize, fate: Fate },
+    Fate {
+        object: usize,
+        fate: Fate,
+    },
     Recover,
-    Finalizer { object: usize },
-    Deny { object: usize },
-    Edit { object: usize },
-    Delete { object: usize },
-    Unlabel { object: usize },
-    Make { object: usize },
-    Journal { writable: bool },
-    Sleep { agent: usize },
+    Finalizer {
+        object: usize,
+    },
+    Deny {
+        object: usize,
+    },
+    Edit {
+        object: usize,
+    },
+    Delete {
+        object: usize,
+    },
+    Unlabel {
+        object: usize,
+    },
+    Make {
+        object: usize,
+    },
+    Journal {
+        writable: bool,
+    },
+    Sleep {
+        agent: usize,
+    },
     Wake,
-    Crash { agent: usize },
-    Clock { agent: usize, seconds: i64 },
-    Relist { agent: usize },
+    Crash {
+        agent: usize,
+    },
+    Clock {
+        agent: usize,
+        seconds: i64,
+    },
+    Relist {
+        agent: usize,
+    },
 }
 
 fn object(object: usize) -> ObjectKey {
@@ -77,13 +143,8 @@ impl Play {
                 self.move_branch(place, deed);
             }
             Deed::Twin | Deed::DeleteBranch | Deed::RestoreBranch | Deed::Unreachable(_) => self.trouble(place, deed),
-            Deed::Approve { who, back, seconds, twice } => {
-                for _ in 0..=usize::from(twice) {
-                    self.state(place, Verb::Approve, (who, back), seconds);
-                }
-            }
-            Deed::Freeze { who, seconds } => self.state(place, Verb::Freeze, (who, 0), Some(seconds)),
-            Deed::Unfreeze { who } => self.state(place, Verb::Unfreeze, (who, 0), None),
+            Deed::Approve { .. } | Deed::Freeze { .. } | Deed::Unfreeze { .. } => self.say(place, deed),
+            Deed::Hold { .. } | Deed::Unhold { .. } | Deed::RollBack { .. } => self.say(place, deed),
             Deed::DeleteTags => self.sims[place].world.tags.clear(),
             Deed::Journal { writable } => self.sims[place].world.writable = writable,
             Deed::Sleep { .. } | Deed::Wake | Deed::Crash { .. } | Deed::Clock { .. } | Deed::Relist { .. } => {
@@ -172,19 +233,51 @@ impl Play {
         }
     }
 
+    fn say(&mut self, place: usize, deed: Deed) {
+        let world = &self.sims[place].world;
+        let end = |seconds: u64| until(later(world.now, seconds));
+        let log = world.replay.log();
+        match deed {
+            Deed::Approve { who, back, seconds, twice } => {
+                let trailers = seconds.map(end).unwrap_or_default();
+                let ends = seconds.map(|seconds| later(world.now, seconds));
+                for _ in 0..=usize::from(twice) {
+                    self.state(place, Verb::Approve, (who, back), &trailers, ends);
+                }
+            }
+            Deed::Freeze { who, seconds } => {
+                let trailers = end(seconds);
+                self.state(place, Verb::Freeze, (who, 0), &trailers, None);
+            }
+            Deed::Unfreeze { who } => self.state(place, Verb::Unfreeze, (who, 0), "", None),
+            Deed::Hold { who, back } => self.state(place, Verb::Hold, (who, back), "", None),
+            Deed::Unhold { who } => {
+                let held = log.entries.iter().rev().find(|entry| entry.body.hold.is_some() && !entry.lapsed);
+                let trailers = format!("Sequence: {}", held.map_or(1, |entry| entry.sequence));
+                self.state(place, Verb::Unhold, (who, 0), &trailers, None);
+            }
+            Deed::RollBack { who, back } => {
+                let opened = log.entries.iter().rev().filter(|entry| entry.body.phase == Some(Phase::Opened));
+                let opened: Vec<u64> = opened.map(|entry| entry.sequence).collect();
+                let (Some(standing), Some(to)) = (opened.first(), opened.get(back)) else { return };
+                let trailers = format!("Sequence: {standing}\nTo: {to}");
+                self.state(place, Verb::Rollback, (who, 0), &trailers, None);
+            }
+            _ => {}
+        }
+    }
+
     /// Somebody signs a statement on a commit of the branch.
-    fn state(&mut self, place: usize, verb: Verb, (who, back): (Who, usize), seconds: Option<u64>) {
+    fn state(&mut self, place: usize, verb: Verb, (who, back): (Who, usize), trailers: &str, until: Option<Timestamp>) {
         self.said += 1;
         let world = &mut self.sims[place].world;
         let Some(tip) = world.tip.clone() else { return };
         let line = self.forge.line(&tip);
         let commit = line[back.min(line.len() - 1)].clone();
-        let ends = seconds.map(|seconds| later(world.now, seconds));
-        let trailer = ends.map(until).unwrap_or_default();
         let name = format!("{}/shop/{}/{}-{}", verb.as_str(), ENVIRONMENTS[place], PEOPLE[who].name, self.said);
-        let raw = tag(&name, &commit, who, &format!("because\n\n{trailer}"), self.said);
+        let raw = tag(&name, &commit, who, &format!("because\n\n{trailers}"), self.said);
         let hash = statement::payload_hash(&raw).expect("because it is a tag");
-        world.stated.insert(hash, Said { verb, who, commit, until: ends });
+        world.stated.insert(hash, Said { verb, who, commit, until });
         world.tags.insert(raw.name.clone(), raw);
     }
 
@@ -288,6 +381,9 @@ impl fmt::Display for Deed {
             }
             Deed::Freeze { who: by, seconds } => write!(f, "{} freezes for {seconds} s", PEOPLE[*by].name),
             Deed::Unfreeze { who: by } => write!(f, "{} ends freezes", PEOPLE[*by].name),
+            Deed::Hold { who: by, back } => write!(f, "{} holds the commit {back} back", PEOPLE[*by].name),
+            Deed::Unhold { who: by } => write!(f, "{} ends the newest hold", PEOPLE[*by].name),
+            Deed::RollBack { who: by, back } => write!(f, "{} states: {back} releases back", PEOPLE[*by].name),
             Deed::Fate { object: it, fate } => write!(f, "{} will be {fate:?}", name(it)),
             Deed::Finalizer { object: it } => write!(f, "{} gets a finalizer", name(it)),
             Deed::Deny { object: it } => write!(f, "the server denies {}", name(it)),

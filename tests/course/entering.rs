@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use jiff::civil::{Weekday, time};
 use jiff::tz::TimeZone;
-use lockmaster::deploylog::{Action, Entry, Phase, STATEMENTS};
+use lockmaster::deploylog::{Action, Cause, Entry, Phase, Rollback, STATEMENTS};
 use lockmaster::name::{CommitId, Digest};
+use lockmaster::render::Contents;
 use lockmaster::revision::statement::Verb;
 
 use super::content::Content;
@@ -22,6 +23,13 @@ impl Laws {
         let Some(commit) = &opened.body.commit else { return };
         let made = world.forge.made(&commit.id);
         let Some(content) = made.content else { return };
+        self.held(world, opened, &made.files);
+        if world.reverts.contains(&commit.id) {
+            self.broken("the agent's own revert wants nothing", commit.id.short());
+        }
+        if opened.body.rollback.is_some() {
+            return self.returned(world, opened);
+        }
         let before = before(world, opened);
         if !content.renders(world.site.place) {
             self.broken("what cannot be rendered does not enter", commit.id.short());
@@ -31,7 +39,7 @@ impl Laws {
         if world.site.place == 0 {
             self.signed(world, &new);
         } else {
-            self.proven_upstream(world, opened, content, before.as_ref());
+            self.proven_upstream(world, opened, content);
         }
         self.frozen(world, opened);
         self.approved(world, opened, &new);
@@ -49,8 +57,9 @@ impl Laws {
     }
 
     /// I5: shared files are those of one proven release of upstream, or of the standing one.
-    fn proven_upstream(&mut self, world: &World, opened: &Entry, content: Content, before: Option<&CommitId>) {
-        let standing = before.and_then(|id| world.forge.made(id).content);
+    fn proven_upstream(&mut self, world: &World, opened: &Entry, content: Content) {
+        let standing = opened_before(world, opened).next().and_then(|entry| entry.body.commit.as_ref());
+        let standing = standing.and_then(|commit| world.forge.made(&commit.id).content);
         if standing.is_some_and(|standing| standing.shared == content.shared) {
             return;
         }
@@ -116,10 +125,61 @@ impl Laws {
     }
 }
 
+/// The openings before one, newest first.
+fn opened_before<'w>(world: &'w World, opened: &'w Entry) -> impl Iterator<Item = &'w Entry> {
+    let entries = world.replay.log().entries.iter().rev().filter(|entry| !entry.lapsed);
+    entries.filter(|entry| entry.sequence < opened.sequence && entry.body.phase == Some(Phase::Opened))
+}
+
 /// The commit that was accepted before.
 fn before(world: &World, opened: &Entry) -> Option<CommitId> {
-    let entries = world.replay.log().entries.iter().rev().filter(|entry| !entry.lapsed);
-    let mut earlier =
-        entries.filter(|entry| entry.sequence < opened.sequence && entry.body.phase == Some(Phase::Opened));
-    earlier.next()?.body.commit.as_ref().map(|commit| commit.id.clone())
+    let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
+    opened_before(world, opened).find(moves)?.body.commit.as_ref().map(|commit| commit.id.clone())
+}
+
+/// The laws of going back.
+impl Laws {
+    /// Content that is held does not come again.
+    fn held(&mut self, world: &World, opened: &Entry, files: &Contents) {
+        let log = world.replay.log().entries.iter();
+        let valid = log.filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
+        let ended: BTreeSet<u64> = valid
+            .clone()
+            .filter(|entry| entry.body.action == Action::Unhold)
+            .filter_map(|entry| entry.body.of)
+            .collect();
+        for (sequence, held) in valid.filter_map(|entry| Some((entry.sequence, entry.body.hold.as_ref()?))) {
+            let here =
+                held.files.iter().all(|(path, digest)| files.get(path).map(|it| Digest::of(it)) == Some(*digest));
+            let commit = opened.body.commit.as_ref().is_some_and(|commit| commit.id == held.commit);
+            let holds = commit || (here && !held.files.is_empty() && held.images.is_empty());
+            if holds && !ended.contains(&sequence) {
+                self.broken("a hold holds", format!("entry {} in spite of {sequence}", opened.sequence));
+            }
+        }
+    }
+
+    /// What is gone back to was proven here, and first opened before what stands; by itself the agent goes back once.
+    fn returned(&mut self, world: &World, opened: &Entry) {
+        let Some(rollback) = &opened.body.rollback else { return };
+        let log = &world.replay.log().entries;
+        let release = |entry: &Entry| entry.body.release;
+        let same = |entry: &&Entry| release(entry) == release(opened);
+        let Some(standing) = opened_before(world, opened).next() else { return };
+        let proven = |entry: &Entry| {
+            let ends = log.iter().filter(|end| end.body.of == Some(entry.sequence) && !end.lapsed);
+            ends.into_iter().any(|end| end.body.phase == Some(Phase::Proven))
+        };
+        if !opened_before(world, opened).filter(same).any(proven) {
+            self.broken("only what was proven here is gone back to", format!("entry {}", opened.sequence));
+        }
+        let first = |of: &Entry| opened_before(world, opened).filter(|entry| release(entry) == release(of)).last();
+        let (to, from) = (first(opened).map(|entry| entry.sequence), first(standing).map(|entry| entry.sequence));
+        if to >= from {
+            self.broken("going back goes back", format!("entry {}: from {from:?} to {to:?}", opened.sequence));
+        }
+        if rollback.cause == Cause::Failure && standing.body.rollback.is_some() {
+            self.broken("a rollback is not rolled back", format!("entry {}", opened.sequence));
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
-use lockmaster::course::{Brief, Decree};
-use lockmaster::deploylog::{Action, Evidence, Inputs, Stated};
+use lockmaster::course::Brief;
+use lockmaster::deploylog::{Evidence, Inputs};
 use lockmaster::gate::{self, Facts};
 use lockmaster::name::{CommitId, Digest, ObjectId, RefName, RepoPath};
 use lockmaster::render::Closure;
@@ -44,7 +44,10 @@ impl World {
     }
 
     /// The statements that a look listed, as far as they can still be read.
-    fn statements(&mut self, listed: &BTreeMap<RefName, ObjectId>) -> Vec<(RawTag, Result<Statement, String>)> {
+    pub(crate) fn statements(
+        &mut self,
+        listed: &BTreeMap<RefName, ObjectId>,
+    ) -> Vec<(RawTag, Result<Statement, String>)> {
         let raws: Vec<RawTag> =
             listed.iter().filter_map(|(name, id)| self.tags.get(name).filter(|raw| raw.id == *id).cloned()).collect();
         let hashes = raws.iter().filter_map(|raw| statement::payload_hash(raw).ok()).collect();
@@ -56,37 +59,6 @@ impl World {
             (raw, found)
         };
         raws.into_iter().map(read).collect()
-    }
-
-    /// What these tags state, by those who may.
-    pub(crate) fn decrees(&mut self, listed: &BTreeMap<RefName, ObjectId>) -> Vec<Decree> {
-        let found = self.statements(listed);
-        let rules = &self.site.rules;
-        let decree = |(raw, found): (RawTag, Result<Statement, String>)| {
-            let statement = found.ok()?;
-            let signer = statement.signer();
-            let action = match statement.verb() {
-                Verb::Freeze if statement.until().is_some() && gate::may_freeze(rules, signer) => Action::Freeze,
-                Verb::Unfreeze if gate::may_unfreeze(rules, signer) => Action::Unfreeze,
-                _ => return None,
-            };
-            let stated = Stated {
-                payload_hash: statement.payload_hash(),
-                until: statement.until().filter(|_| action == Action::Freeze),
-                reason: statement.headline(),
-            };
-            Some(Decree {
-                action,
-                signer: signer.clone(),
-                stated,
-                hold: None,
-                of: None,
-                to: None,
-                rewound: None,
-                bytes: raw.bytes,
-            })
-        };
-        found.into_iter().filter_map(decree).collect()
     }
 
     pub(crate) fn facts(&mut self, brief: &Brief, fetched: &Fetched, verified: &Verified, closure: &Closure) -> Facts {

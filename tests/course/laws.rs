@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use lockmaster::course::Order;
-use lockmaster::deploylog::{Entry, Log, Phase};
+use lockmaster::deploylog::{Entry, Log, Phase, Rollback};
 use lockmaster::manifest::{Manifest, ManifestSet, Stage};
 use lockmaster::name::{CommitId, Digest, ObjectKey};
 
@@ -72,7 +72,10 @@ impl Laws {
 
     /// What the course may not even ask for.
     pub(crate) fn issued(&mut self, world: &World, walker: &Walker, order: &Order, alone: bool) {
-        self.written += usize::from(is_write(order));
+        // What somebody else made under one of our names is asked for again and again, as it may go any time.
+        let in_vain = |key: &ObjectKey| world.cluster.objects.get(key).is_some_and(|body| body.foreign);
+        let vain = matches!(order, Order::Apply { manifest, .. } if in_vain(&manifest.key));
+        self.written += usize::from(is_write(order) && !vain);
         if self.asleep {
             return;
         }
@@ -251,7 +254,9 @@ impl Laws {
     /// The log as it stands: heads move forward, no commit opens twice.
     pub(crate) fn heads(&mut self, world: &World) {
         let log = world.replay.log();
+        let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
         let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
+        let opened = opened.filter(moves);
         let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
         let Some((last, before)) = heads.split_last() else { return };
         if before.contains(last) {

@@ -4,6 +4,7 @@
 mod cluster;
 mod content;
 mod crash;
+mod decrees;
 mod deeds;
 mod drift;
 mod entering;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::course::{Order, Rest};
 use lockmaster::deploylog::{Evidence, Phase};
-use lockmaster::name::{Code, ObjectKey};
+use lockmaster::name::{Code, CommitId, ObjectKey};
 
 use super::cluster::later;
 use super::content::{Content, ENVIRONMENTS};
@@ -286,7 +286,10 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
         }
         let frozen = stop.as_ref().is_some_and(|stop| stop.reasons.iter().all(|reason| waits_for(reason.code)));
         let accepted = log.accepted.as_ref().map(|accepted| &accepted.id);
-        if place == 0 && accepted != world.tip.as_ref() && !frozen {
+        let content = |id: Option<&CommitId>| world.forge.made(id?).content.map(|it| (it.shared, it.own[place]));
+        let stands = content(log.standing.as_ref().map(|standing| &standing.commit.id));
+        let as_is = accepted == world.tip.as_ref() || stands == content(world.tip.as_ref());
+        if place == 0 && !as_is && !frozen {
             let reasons = stop.map(|stop| stop.reasons);
             broken
                 .push(("what is good enters", format!("{:?} is accepted: {reasons:?}", accepted.map(|id| id.short()))));
@@ -323,7 +326,10 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
 
 /// Whether a candidate may wait for this for ever, though nothing is wrong with it.
 fn waits_for(code: Code) -> bool {
-    matches!(code, Code::Frozen | Code::WindowClosed | Code::ApprovalsMissing | Code::AdoptionNeeded)
+    matches!(
+        code,
+        Code::Frozen | Code::WindowClosed | Code::ApprovalsMissing | Code::AdoptionNeeded | Code::HeldContent
+    )
 }
 
 /// Whether an order changes anything that lasts.

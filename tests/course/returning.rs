@@ -1,12 +1,15 @@
 //! Going back to an earlier release in the real rooms: from stored bytes, past the gates of a rollback.
 
-use lockmaster::course::{Back, Brief, Judged, Opening, Verdict};
+use lockmaster::course::{Back, Brief, Judged, Opening, Reverted, Verdict};
 use lockmaster::deploylog::{Cause, EntryCommit, Logged, Past, Recalled};
 use lockmaster::gate::{self, Return};
 use lockmaster::name::{Code, CommitId, Reason};
 use lockmaster::render::Closure;
 use lockmaster::revision::Verified;
 
+use super::content::Content;
+use super::forge::Making;
+use super::people::MIA;
 use super::world::World;
 
 impl World {
@@ -36,6 +39,24 @@ impl World {
             }
         };
         Judged { candidate: commit.clone(), verdict, durations_ms: Default::default() }
+    }
+
+    /// The commit that makes Git agree with a rollback, on top of the branch if that has not moved.
+    pub(crate) fn revert(&mut self, tip: &CommitId, past: &Past) -> Reverted {
+        let to = past.standing.as_ref().and_then(|standing| Some((standing, standing.rollback.as_ref()?)));
+        let (Some((standing, _)), Some(theirs)) = (to, self.forge.made(tip).content) else { return Reverted::Nothing };
+        let Some(wanted) = self.forge.made(&standing.commit.id).content else { return Reverted::Nothing };
+        let mut content = Content { shared: wanted.shared, ..theirs };
+        content.own[self.site.place] = wanted.own[self.site.place];
+        if content == theirs || self.tip.as_ref() != Some(tip) || self.deleted || self.unreachable {
+            return Reverted::Nothing;
+        }
+        let parents = [tip.clone()];
+        let making = Making { parents: &parents, files: content.files(), content: Some(content), signer: Some(MIA) };
+        let made = self.forge.make(making);
+        self.reverts.insert(made.clone());
+        self.tip = Some(made);
+        Reverted::Pushed
     }
 
     fn go_back(&self, past: &Past, to: &Logged, cause: Cause, commit: &CommitId) -> Verdict {

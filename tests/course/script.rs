@@ -39,6 +39,8 @@ fn shape(random: &mut Random, place: usize) -> Shape {
         finish: soak > 0 && random.chance(50),
         windows: random.chance(15),
         writers: place > 0 && random.chance(50),
+        rolls_back: random.chance(40),
+        reverts: random.chance(30),
     }
 }
 
@@ -63,8 +65,8 @@ fn deed(random: &mut Random, place: usize) -> Deed {
         7 => push(random),
         8..=11 => hostile(random),
         12 | 13 => state(random),
-        14 | 15 => meddle(random),
-        16 | 17 => weather(random),
+        14 => meddle(random),
+        15..=17 => weather(random),
         _ => disturb(random),
     }
 }
@@ -102,7 +104,10 @@ fn hostile(random: &mut Random) -> Deed {
 
 fn state(random: &mut Random) -> Deed {
     let who = [MIA, OMAR, LENA, EVE][random.below(4)];
-    match random.below(6) {
+    match random.below(10) {
+        6 => Deed::Hold { who, back: random.below(3) },
+        7 => Deed::Unhold { who },
+        8 | 9 => Deed::RollBack { who, back: 1 + random.below(3) },
         0..=2 => Deed::Freeze { who, seconds: [30, 300, 5000][random.below(3)] },
         3 => Deed::Unfreeze { who },
         4 => Deed::DeleteTags,

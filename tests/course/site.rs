@@ -35,6 +35,10 @@ pub(crate) struct Shape {
     pub(crate) windows: bool,
     /// Only some may write.
     pub(crate) writers: bool,
+    /// `onFailure: rollback`.
+    pub(crate) rolls_back: bool,
+    /// The agent has a writer key: it makes Git agree with a rollback.
+    pub(crate) reverts: bool,
 }
 
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub(crate) struct Site {
     pub(crate) rules: gate::Rules,
     pub(crate) trust: Trust,
     pub(crate) sources: Sources,
+    pub(crate) shape: Shape,
 }
 
 pub(crate) fn principals(who: &[usize]) -> BTreeSet<Principal> {
@@ -76,7 +81,7 @@ impl Site {
             carriers: Carriers::Plain,
         };
         let sources = Sources { paths, renderer: Renderer::Plain };
-        Site { place, rules: rules(place, shape, layout, writers), trust, sources }
+        Site { place, rules: rules(place, shape, layout, writers), trust, sources, shape }
     }
 }
 
@@ -130,8 +135,8 @@ pub(crate) fn settings(site: &Site, soak: Duration) -> Settings {
         environment: site.rules.environment.clone(),
         deadline: Duration::from_secs(DEADLINE),
         soak,
-        rolls_back: false,
-        reverts: false,
+        rolls_back: site.shape.rolls_back,
+        reverts: site.shape.reverts,
         promotes: false,
         checks: Vec::new(),
         keep: 3,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lockmaster::course::{
-    Answer, Appended, Applied, Deleted, Glance, InventoryWritten, Judged, Known, News, Order, Verdict,
+    Answer, Appended, Applied, Deleted, Glance, InventoryWritten, Judged, Known, News, Order, Reverted, Verdict,
 };
 use lockmaster::deploylog::{self, Proposal, Recalled, Replay, Sealed, StandingRelease, Stored};
 use lockmaster::manifest::{Manifest, ManifestSet};
@@ -95,6 +95,8 @@ pub(crate) struct World {
     /// Every statement that was ever made, by the SHA-256 of its signed payload.
     pub(crate) stated: BTreeMap<Digest, Said>,
     pub(crate) first_seen: FirstSeen,
+    /// Commits by which the agent made Git agree with a rollback.
+    pub(crate) reverts: BTreeSet<CommitId>,
     /// What upstream proves.
     pub(crate) upstream: Option<Rc<Upstream>>,
     pub(crate) cluster: Cluster,
@@ -143,6 +145,7 @@ impl World {
             tags: BTreeMap::new(),
             stated: BTreeMap::new(),
             first_seen: FirstSeen::new(),
+            reverts: BTreeSet::new(),
             upstream: None,
             cluster: Cluster::default(),
             releases: BTreeMap::new(),
@@ -184,14 +187,14 @@ impl World {
             self.set_afloat(desk, order, seconds);
         }
         self.cluster.looks_well = self.flaw == Some(Flaw::EverythingLooksWell);
+        if let Some(answer) = unread(order).filter(|_| loss != Loss::Nothing) {
+            return answer;
+        }
         match order {
-            Order::Check { .. } | Order::EndCheck { .. } | Order::Promote { .. } | Order::Revert { .. } => {
-                unreachable!("because none is set")
-            }
-            Order::ReadStatements(listed) if loss == Loss::Nothing => Answer::Statements(Ok(self.decrees(listed))),
-            Order::ReadStatements(_) => Answer::Statements(Err(lost())),
-            Order::ReadLog if loss == Loss::Nothing => Answer::Log(Ok(Box::new(self.read_log(desk)))),
-            Order::ReadLog => Answer::Log(Err(lost())),
+            Order::Check { .. } | Order::EndCheck { .. } | Order::Promote { .. } => unreachable!("because none is set"),
+            Order::Revert { tip, past } => Answer::Reverted(self.revert(tip, past)),
+            Order::ReadStatements(listed) => Answer::Statements(Ok(self.decrees(desk.entries, listed))),
+            Order::ReadLog => Answer::Log(Ok(Box::new(self.read_log(desk)))),
             Order::Judge(brief) => {
                 let judged = self.judge(brief);
                 let verdict = if loss == Loss::Nothing { judged.verdict } else { Verdict::Unreachable(lost()) };
@@ -211,8 +214,7 @@ impl World {
                 Answer::Stored(if loss == Loss::Nothing { Ok(()) } else { Err(lost()) })
             }
             Order::Append(proposal) => Answer::Appended(self.append(desk, proposal, loss)),
-            Order::Recall if loss == Loss::Nothing => Answer::Recalled(self.recall(desk).map(Box::new)),
-            Order::Recall => Answer::Recalled(Err(lost())),
+            Order::Recall => Answer::Recalled(self.recall(desk).map(Box::new)),
             Order::WriteInventory(inventory) => Answer::Inventory(self.write_inventory(desk, inventory, loss)),
             Order::Apply { manifest, force, .. } => {
                 let applied = done.then(|| self.cluster.apply(manifest, *force, self.now));
@@ -226,19 +228,17 @@ impl World {
                 let deleted = done.then(|| self.cluster.delete(key, member));
                 Answer::Deleted(deleted.filter(|_| loss == Loss::Nothing).unwrap_or(Deleted::Retry(lost())))
             }
-            Order::Confirm(keys) if loss == Loss::Nothing => {
+            Order::Confirm(keys) => {
                 let glance = |key: &ObjectKey| Glance::of(key.clone(), &self.live(key), self.now);
                 Answer::Confirmed(Ok(keys.keys().map(glance).collect()))
             }
-            Order::Confirm(_) => Answer::Confirmed(Err(lost())),
             Order::Collect(keep) => {
                 let now = self.now;
                 self.releases
                     .retain(|release, (_, stored)| keep.contains(release) || later(*stored, COLLECT_AFTER) > now);
                 Answer::Done
             }
-            Order::Look { key, .. } if loss == Loss::Nothing => Answer::Looked(Ok(self.live(key))),
-            Order::Look { .. } => Answer::Looked(Err(lost())),
+            Order::Look { key, .. } => Answer::Looked(Ok(self.live(key))),
             Order::Watch { .. } => Answer::Done,
             Order::Tell(news) => {
                 self.told.push((self.now, (**news).clone()));
@@ -373,6 +373,19 @@ impl World {
         desk.version = Some(self.inventory_version);
         InventoryWritten::Ours
     }
+}
+
+/// The answer to an order that reads, if nobody answers it.
+fn unread(order: &Order) -> Option<Answer> {
+    Some(match order {
+        Order::ReadLog => Answer::Log(Err(lost())),
+        Order::ReadStatements(_) => Answer::Statements(Err(lost())),
+        Order::Revert { .. } => Answer::Reverted(Reverted::Failed(lost())),
+        Order::Recall => Answer::Recalled(Err(lost())),
+        Order::Confirm(_) => Answer::Confirmed(Err(lost())),
+        Order::Look { .. } => Answer::Looked(Err(lost())),
+        _ => return None,
+    })
 }
 
 /// The agent's key is the same in every seed: making it costs more than a signature.
