@@ -31,7 +31,7 @@ impl World {
     pub(crate) fn roll_back(&self, back: &Back) -> Judged {
         let cause = if back.decree.is_some() { Cause::Statement } else { Cause::Failure };
         let standing = back.past.standing.as_ref().expect("because something is to be undone");
-        let (commit, verdict) = match back.past.kept.iter().find(|release| release.sequence == back.to) {
+        let (commit, verdict) = match back.past.earlier(back.to) {
             Some(to) => (&to.commit, self.go_back(&back.past, to, cause, &to.commit.id)),
             None => {
                 let reasons = vec![Reason::new(Code::StatementNotApplicable, "it cannot be gone back to")];
