@@ -25,11 +25,13 @@ impl Kind {
 }
 
 const ACCOUNT: Kind = Kind { kind: "ServiceAccount", api_version: "v1", plural: "serviceaccounts" };
-const CONFIG: Kind = Kind { kind: "ConfigMap", api_version: "v1", plural: "configmaps" };
+pub(crate) const CONFIG: Kind = Kind { kind: "ConfigMap", api_version: "v1", plural: "configmaps" };
 const SECRET: Kind = Kind { kind: "Secret", api_version: "v1", plural: "secrets" };
 const SERVICE: Kind = Kind { kind: "Service", api_version: "v1", plural: "services" };
 const POLICY: Kind = Kind { kind: "NetworkPolicy", api_version: "networking.k8s.io/v1", plural: "networkpolicies" };
 const ROLE: Kind = Kind { kind: "Role", api_version: "rbac.authorization.k8s.io/v1", plural: "roles" };
+/// No object of the fleet: it needs controllers.
+pub(crate) const DEPLOYMENT: Kind = Kind { kind: "Deployment", api_version: "apps/v1", plural: "deployments" };
 const CRON: Kind = Kind { kind: "CronJob", api_version: "batch/v1", plural: "cronjobs" };
 
 /// Every kind of the fleet.
