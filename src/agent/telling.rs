@@ -56,16 +56,18 @@ impl Line {
     }
 }
 
-/// A freeze, or its end, by whom and why.
+/// A freeze, a hold, or the end of one, by whom and why.
 fn stated(proposal: &Proposal) -> (Happened, String) {
     let (until, reason) = match &proposal.statement {
         Some(stated) => (stated.until, stated.reason.as_str()),
         None => (None, ""),
     };
     let text = format!("by {}: {reason}", proposal.actor);
-    match until {
-        Some(until) => (Happened::Frozen, format!("until {until} {text}")),
-        None => (Happened::Unfrozen, text),
+    match (proposal.action, until) {
+        (Action::Hold, _) => (Happened::Held, text),
+        (Action::Unhold, _) => (Happened::Unheld, text),
+        (_, Some(until)) => (Happened::Frozen, format!("until {until} {text}")),
+        (_, None) => (Happened::Unfrozen, text),
     }
 }
 
@@ -178,7 +180,14 @@ impl Carrier {
                 let from = from.map(|from| format!(", as in {}/{}", from.environment, from.sequence));
                 (Happened::Promoted, format!("{subject}{}", from.unwrap_or_default()))
             }
-            (Action::Freeze, _, _) | (Action::Unfreeze, _, _) => stated(proposal),
+            (Action::Rollback, Some(Phase::Opened), reason) => (Happened::RolledBack, self.went_back(proposal, reason)),
+            (Action::Rollback, Some(Phase::Failed), Some(reason)) => {
+                let line = reason.message.lines().next().unwrap_or_default();
+                let text =
+                    format!("{subject}: {line}; nothing goes back from a rollback by itself: a person is needed");
+                (Happened::Warned(reason.code), text)
+            }
+            (Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold, _, _) => stated(proposal),
             (Action::Refuse | Action::Wait, _, Some(reason)) | (_, Some(Phase::Failed), Some(reason)) => {
                 let line = reason.message.lines().next().unwrap_or_default();
                 (Happened::Warned(reason.code), format!("{subject}: {line}"))
@@ -186,6 +195,17 @@ impl Carrier {
             _ => return,
         };
         self.publish(Some(happened), text);
+    }
+
+    /// What was undone, by what, and why.
+    fn went_back(&self, proposal: &Proposal, reason: Option<&Reason>) -> String {
+        let name = &self.environment.name;
+        let of = proposal.supersedes.map(|undone| format!("of {name}/{undone} ")).unwrap_or_default();
+        let to = proposal.rollback.as_ref().map(|rollback| format!("to {name}/{}", rollback.to)).unwrap_or_default();
+        let stated = proposal.statement.as_ref().map(|stated| stated.reason.clone());
+        let why = stated.or_else(|| reason.map(|reason| reason.message.lines().next().unwrap_or_default().to_owned()));
+        let why = why.filter(|why| !why.is_empty()).map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{of}{to} by {}{why}", proposal.actor)
     }
 
     fn log_news(&self, news: &News) {

@@ -15,7 +15,7 @@ use crate::agent::site::Site;
 use crate::agent::stand::{Stand, State};
 use crate::agent::survey;
 use crate::agent::walk::Look;
-use crate::config::Environment;
+use crate::config::{Environment, OnFailure};
 use crate::deploylog::{Logged, Past, Phase, Upstream};
 use crate::edge::clock;
 use crate::gate::Gate;
@@ -277,8 +277,19 @@ impl Explained {
         );
         let table = columns(&fitted(rows, VALUE));
         let mut lines: Vec<&str> = table.lines().collect();
-        lines.insert(count + 1, "after apply, else failed; nothing rolls back by itself:");
+        let otherwise = format!("after apply, else {}:", self.otherwise());
+        lines.insert(count + 1, &otherwise);
         lines.join("\n") + "\n"
+    }
+
+    /// What becomes of a release that fails.
+    fn otherwise(&self) -> String {
+        let proven = self.standing.as_ref().filter(|standing| standing.is_proven());
+        match (self.environment.promotion.on_failure, proven) {
+            (OnFailure::Stop, _) => "failed; nothing rolls back by itself".to_owned(),
+            (OnFailure::Rollback, Some(good)) => format!("rollback to {}/{}", self.environment.name, good.sequence),
+            (OnFailure::Rollback, None) => "rollback to the last proven release, if there is one".to_owned(),
+        }
     }
 
     fn headline(&self) -> String {

@@ -267,6 +267,20 @@ impl Row<'_> {
                 format!("{codes}{}", author.unwrap_or_default())
             }
             Action::Heal => body.reasons.first().map_or("heals".to_owned(), |reason| first_line(&reason.message)),
+            Action::Rollback => {
+                let opened = &self.opened.unwrap_or(self.last).body;
+                let name = &self.environment;
+                let of = opened.supersedes.map(|undone| format!("of {name}/{undone} ")).unwrap_or_default();
+                let to = opened.rollback.as_ref().map(|rollback| format!("to {name}/{}", rollback.to));
+                let stated = opened.statement.as_ref().map(|stated| stated.reason.clone());
+                let why = stated.unwrap_or(codes);
+                let why = if why.is_empty() { why } else { format!("; {why}") };
+                format!("{of}{}{why}", to.unwrap_or_default())
+            }
+            Action::Hold | Action::Unhold => {
+                let of = body.of.map(|of| format!("what {}/{of} held: ", self.environment)).unwrap_or_default();
+                format!("{of}{}", body.statement.as_ref().map_or("", |stated| &stated.reason))
+            }
             Action::Freeze | Action::Unfreeze => {
                 let stated = body.statement.as_ref();
                 let until = stated.and_then(|stated| stated.until).map(|at| format!("until {}: ", utc(at)));
@@ -307,6 +321,8 @@ impl Row<'_> {
             "phasesMs": phases,
             "supersedes": first.body.supersedes,
             "statement": body.statement,
+            "rollback": first.body.rollback,
+            "hold": first.body.hold,
             "reasons": document::reasons(&body.reasons, &super::diagnostic::Place::default()),
         })
     }

@@ -87,7 +87,8 @@ impl Course {
             }));
         }
         drifts.healed_at = self.behind.healed_at;
-        let stop = self.ahead.stopped().map(|stopped| Stop {
+        // A rollback that cannot be carried out is more urgent than whatever the branch has.
+        let stop = self.back.stopped().or(self.ahead.stopped()).map(|stopped| Stop {
             candidate: stopped.commit.clone(),
             refused: stopped.refused,
             reasons: stopped.reasons.clone(),

@@ -258,7 +258,7 @@ impl Course {
                     };
                     self.behind.open(&log, self.known.as_deref(), opened, now);
                     // Both were judged against what stood until now.
-                    self.back.forget();
+                    self.back.turn();
                     self.ahead.judge_again();
                 }
                 if let Some(known) = &mut self.known {

@@ -98,6 +98,13 @@ impl GoingBack {
         self.stage = Stage::None;
     }
 
+    /// Another release stands: whatever was asked about the one before it is settled.
+    pub(super) fn turn(&mut self) {
+        self.stage = Stage::None;
+        self.stopped = None;
+        self.retry = Backoff::default();
+    }
+
     /// Its bytes are stored.
     pub(super) fn stored(&mut self, release: Digest) {
         self.stage = match std::mem::take(&mut self.stage) {
