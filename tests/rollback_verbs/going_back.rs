@@ -179,7 +179,7 @@ pub(crate) fn beside_a_protected_branch(plane: &'static ControlPlane) {
 }
 
 /// The statements in the cluster, as their bytes.
-fn stated(scene: &Scene) -> Vec<String> {
+pub(crate) fn stated(scene: &Scene) -> Vec<String> {
     let path =
         format!("/api/v1/namespaces/{}/configmaps?labelSelector=lockmaster.dev/statement", scene.stage.agent_namespace);
     let list = scene.stage.plane.get(&path).expect("because a list is never absent");

@@ -4,10 +4,12 @@
 mod control_plane;
 mod going_back;
 mod holding;
+mod outage;
 mod revert;
 #[expect(dead_code, reason = "the scene is that of promotions, of which this needs a part")]
 #[path = "../promotion/scene.rs"]
 mod scene;
+mod ssh;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod stated;
@@ -15,13 +17,15 @@ mod ways_out;
 
 use std::process::ExitCode;
 
-use control_plane::{Test, run_anywhere};
+use control_plane::{Test, run_split};
 
 /// What prod demands: somebody with rights there wants it.
 const WRITERS: &str = "writers: [release-managers]";
 
+const OUTAGE: &str = "rollback_while_the_git_server_is_down_and_after_it_came_back";
+
 fn main() -> ExitCode {
-    let tests: Vec<Test> = vec![
+    let mut tests: Vec<Test> = vec![
         ("a_statement_in_the_cluster_counts_while_git_is_away", stated::counts_while_git_is_away),
         ("rollback_refuses_what_is_no_release_to_go_back_to", going_back::what_is_no_release_to_go_back_to),
         ("rollback_plan_tells_what_would_change_and_writes_nothing", going_back::a_plan),
@@ -43,5 +47,9 @@ fn main() -> ExitCode {
         ("a_statement_in_the_cluster_counts_as_its_tag_does_and_once", stated::counts_once),
     ];
     control_plane::at_once(6);
-    run_anywhere(tests)
+    if !std::path::Path::new(ssh::SSHD).exists() {
+        return run_split(tests, Vec::new(), &[(OUTAGE, "no sshd")]);
+    }
+    tests.push((OUTAGE, outage::rollback_while_the_server_is_down));
+    run_split(tests, Vec::new(), &[])
 }

@@ -32,7 +32,10 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let port = port.expect("because loopback has a free port").port();
         let write = |name: &str, text: String| fs::write(folder.join(name), text).expect("because the folder is ours");
-        write("authorized_keys", format!("command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\" {}", public("client")));
+        write(
+            "authorized_keys",
+            format!("command=\"git-shell -c \\\"$SSH_ORIGINAL_COMMAND\\\"\" {}", public("client")),
+        );
         write("known_hosts", format!("[127.0.0.1]:{port} {}", public("host")));
         write(
             "sshd_config",
@@ -100,4 +103,3 @@ impl Drop for Server {
         self.stop();
     }
 }
-
