@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::WRITERS;
-use crate::control_plane::{ControlPlane, eventually};
+use crate::control_plane::{AGENT, ControlPlane, binaries, eventually};
 use crate::scene::Scene;
 use crate::stage::Ran;
 
@@ -223,9 +223,27 @@ pub(crate) fn without_git(plane: &'static ControlPlane) {
         let tool = "gpg.ssh.program=ssh-keygen";
         scene.stage.git(&["-c", &trusting, "-c", tool, "verify-tag", &format!("check-{number}")]);
     }
+}
+
+pub(crate) fn by_kubectl(plane: &'static ControlPlane) {
+    let scene = merged(plane, "kubectl");
+    let away = scene.stage.folder().join("away");
     std::fs::rename(&scene.stage.repository, &away).expect("because the folder is ours");
     let printed = ask(&scene, &["rollback", "prod", "--dry-run"]);
     assert!(printed.stdout.contains("kubectl create configmap"), "{printed:?}");
+    let assets = binaries().expect("because tests without binaries are ignored");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::env::split_paths(&path).chain([assets]);
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-e", "-c", &printed.stdout]).env("HOME", scene.stage.folder()).env("GIT_CONFIG_NOSYSTEM", "1");
+    shell.env("KUBECONFIG", plane.kubeconfig(AGENT));
+    shell.env("PATH", std::env::join_paths(paths).expect("because paths were split from one"));
+    let output = shell.output().expect("because there is a shell");
+    assert!(output.status.success(), "{}: {}", printed.stdout, String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stated(&scene).len(), 1);
+    std::fs::rename(&away, &scene.stage.repository).expect("because the folder is ours");
+    scene.run();
+    assert_eq!(the_rollback(&scene)["actor"], "lena@example.com", "what is printed says the same");
 }
 
 pub(crate) fn waits_until_healthy(plane: &'static ControlPlane) {
@@ -261,4 +279,19 @@ pub(crate) fn a_rewound_branch(plane: &'static ControlPlane) {
     let status = scene.stage.lockmaster(&["status", "prod", "-o", "json"]).json();
     let prod = &status["environments"][0];
     assert_eq!((&prod["accepted"]["id"], &prod["state"]), (&json!(first), &json!("current")), "{prod:#}");
+}
+
+pub(crate) fn beside_what_somebody_pushed(plane: &'static ControlPlane) {
+    let scene = merged(plane, "pending");
+    let undone = opened(&scene)[1];
+    scene.on("env/prod");
+    scene.own("prod", "not signed by anybody");
+    let pending = scene.commit("nobody", "prod: more");
+    scene.on("main");
+    let ran = ask(&scene, &["rollback", "prod"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let beside = format!("revert/prod/{undone}");
+    assert!(ran.stdout.contains(&format!("pushed to branch {beside}")), "{ran:?}");
+    assert_eq!(scene.tip("env/prod"), json!(pending), "what waits there is not undone by the way");
+    assert_eq!(scene.stage.git(&["rev-parse", &format!("{beside}^")]), pending);
 }
