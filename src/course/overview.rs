@@ -88,7 +88,7 @@ impl Course {
         }
         drifts.healed_at = self.behind.healed_at;
         // A rollback that cannot be carried out is more urgent than whatever the branch has.
-        let stop = self.back.stopped().or(self.ahead.stopped()).map(|stopped| Stop {
+        let stop = self.back.stopped(self.base()).or(self.ahead.stopped()).map(|stopped| Stop {
             candidate: stopped.commit.clone(),
             refused: stopped.refused,
             reasons: stopped.reasons.clone(),

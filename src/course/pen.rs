@@ -214,7 +214,7 @@ impl Course {
             let codes = stopped.reasons.iter().map(|reason| reason.code).collect();
             !is_told(&known.log, &stopped.commit.id, &codes)
         };
-        let both = [self.back.stopped(), self.ahead.stopped()];
+        let both = [self.back.stopped(self.base()), self.ahead.stopped()];
         let stopped = both.into_iter().flatten().find(untold)?;
         let action = if stopped.refused { Action::Refuse } else { Action::Wait };
         let mut proposal = Proposal::new(action, None, Some(stopped.commit.clone()));

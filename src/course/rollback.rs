@@ -50,8 +50,10 @@ impl GoingBack {
         [self.retry.due_at(), self.reverting.retry.due_at()].into_iter().flatten().min()
     }
 
-    pub(super) fn stopped(&self) -> Option<&Stopped> {
-        self.stopped.as_ref()?.1.as_deref()
+    /// Why what the standing release asks for cannot be done.
+    pub(super) fn stopped(&self, standing: Option<u64>) -> Option<&Stopped> {
+        let (asked, stopped) = self.stopped.as_ref()?;
+        stopped.as_deref().filter(|_| Some(asked.0) == standing)
     }
 
     pub(super) fn ready(&self) -> Option<&Candidate> {
