@@ -11,8 +11,8 @@ use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::deploylog::{
-    Action, Counts, EntryCommit, GateVerdict, Genesis, Log, LogName, ObjectKind, Phase, Proposal, Signer, Stored,
-    replay, seal, unpack,
+    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Log, LogName, ObjectKind, Phase,
+    Proposal, Rollback, Signer, Stated, Stored, Upstream, replay, seal, unpack,
 };
 use lockmaster::name::{Code, CommitId, Digest, Reason};
 use lockmaster::signature::AgentKey;
@@ -145,6 +145,47 @@ fn usual() -> Vec<Proposal> {
         opened(commit_id('b'), "two"),
         refusal(commit_id('c')),
     ]
+}
+
+/// Entries that say everything that an entry can say.
+fn unusual() -> Vec<Proposal> {
+    let stated = |until| Stated { payload_hash: Digest::of(b"tag"), until, reason: "errors doubled".to_owned() };
+    let held = Held {
+        commit: commit_id('b'),
+        files: BTreeMap::from([("base/web.yaml".parse().expect("because it is a path"), Digest::of(b"web"))]),
+        images: [HeldImage { object: "shop Deployment/web".to_owned(), image: "web:v2".to_owned() }].into(),
+    };
+    let upstream = Upstream {
+        environment: "staging".parse().expect("because it is a name"),
+        sequence: 12,
+        hash: Digest::of(b"twelve"),
+    };
+    let back = |cause, rewind| Some(Rollback { to: 1, cause, rewind });
+    let action = |action| proposal(action, None);
+    let mut all = usual();
+    all.extend([
+        Proposal {
+            action: Action::Promote,
+            images: vec!["web:v2".to_owned()],
+            upstream: Some(upstream),
+            irreversible: vec!["shop Job/migrate".to_owned()],
+            ..opened(commit_id('d'), "three")
+        },
+        Proposal {
+            action: Action::Rollback,
+            statement: Some(stated(None)),
+            rollback: back(Cause::Statement, true),
+            hold: Some(held.clone()),
+            ..opened(commit_id('a'), "one")
+        },
+        Proposal { action: Action::Rollback, rollback: back(Cause::Commit, false), ..opened(commit_id('e'), "one") },
+        Proposal { action: Action::Rollback, rollback: back(Cause::Failure, false), ..opened(commit_id('a'), "one") },
+        Proposal { statement: Some(stated(Some(minute(99)))), ..action(Action::Freeze) },
+        Proposal { statement: Some(stated(None)), ..action(Action::Unfreeze) },
+        Proposal { statement: Some(stated(None)), hold: Some(held), ..action(Action::Hold) },
+        Proposal { statement: Some(stated(None)), of: Some(6), ..action(Action::Unhold) },
+    ]);
+    all
 }
 
 fn replayed(stored: &[Stored]) -> Log {
@@ -348,7 +389,11 @@ fn the_bytes_of_an_entry_are_these() {
 fn an_entry_has_exactly_the_fields_of_the_schema() {
     let schema: Value =
         serde_json::from_str(include_str!("../deploy/schema/entry.json")).expect("because the schema is JSON");
-    let log = replayed(&chain(&name("dev"), &key(7), &usual()));
+    let log = replayed(&chain(&name("dev"), &key(7), &unusual()));
+    for field in ["statement", "rollback", "hold", "irreversible", "upstream"] {
+        let said = |entry: &Entry| serde_json::from_str::<Value>(&entry.json).is_ok_and(|json| !json[field].is_null());
+        assert!(log.entries.iter().any(said), "`{field}` is in no entry: the schema is not asked about it");
+    }
     for entry in &log.entries {
         let value = serde_json::from_str(&entry.json).expect("because an entry is JSON");
         let mut problems = Vec::new();
