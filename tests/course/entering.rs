@@ -178,6 +178,10 @@ impl Laws {
         if to >= from {
             self.broken("going back goes back", format!("entry {}: from {from:?} to {to:?}", opened.sequence));
         }
+        let stated = |entry: &Entry| entry.body.statement.as_ref().map(|stated| stated.payload_hash);
+        if stated(opened).is_some() && opened_before(world, opened).any(|entry| stated(entry) == stated(opened)) {
+            self.broken("a statement goes back once", format!("entry {}", opened.sequence));
+        }
         if rollback.cause == Cause::Failure && standing.body.rollback.is_some() {
             self.broken("a rollback is not rolled back", format!("entry {}", opened.sequence));
         }

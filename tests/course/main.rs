@@ -1,6 +1,7 @@
 //! The course in a model world: no cluster, no repository on disk, no thread. Every proof is earned in the real rooms;
 //! every fault comes from an enumeration or a seed.
 
+mod bugs;
 mod cluster;
 mod content;
 mod crash;

@@ -31,6 +31,17 @@ pub(crate) fn waiting(simulation: &Simulation) -> Vec<ObjectKey> {
     if waits.is_empty() { Vec::new() } else { doomed.filter(|key| !free.contains(key)).collect() }
 }
 
+/// What a seed breaks first. A panic is a law broken as well.
+fn broken(seed: u64) -> Option<(&'static str, String)> {
+    let played = std::panic::catch_unwind(|| play(&script(seed), Story::default()).broken);
+    played.unwrap_or_else(|_| Some(("no panic", format!("seed {seed}"))))
+}
+
+fn on_every_core(work: impl Fn() + Copy + Send + Sync) {
+    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+}
+
 /// Plays seeds on every core, and returns the first seed of each law that breaks, with how many seeds break it.
 pub(crate) fn search(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, (u64, u64)> {
     let next = AtomicU64::new(seeds.start);
@@ -40,23 +51,47 @@ pub(crate) fn search(seeds: std::ops::Range<u64>) -> BTreeMap<&'static str, (u64
         if seed >= seeds.end {
             return;
         }
-        if let Some((law, _)) = play(&script(seed), Story::default()).broken {
+        if let Some((law, _)) = broken(seed) {
             let mut found = found.lock().expect("because nobody panics with it");
             let (first, count) = found.entry(law).or_insert((seed, 0));
             (*first, *count) = (seed.min(*first), *count + 1);
         }
     };
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    on_every_core(work);
     found.into_inner().expect("because nobody panics with it")
 }
 
 /// The story of what a seed breaks, if it breaks anything.
 fn story(seed: u64, wanted: Option<&str>) -> Option<String> {
-    let (law, _) = play(&script(seed), Story::default()).broken?;
+    let (law, _) = broken(seed)?;
     let wanted = wanted.is_none_or(|wanted| wanted == law);
     let again = format!("again: COURSE_SEED={seed} cargo test --test course no_seed");
     wanted.then(|| tell(script(seed), law, &again))
+}
+
+/// The first seed that is seen to break a law.
+fn hunt(law: &str, seeds: u64) -> Option<u64> {
+    let next = AtomicU64::new(0);
+    let found = Mutex::new(None);
+    let work = || loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= seeds || found.lock().expect("because nobody panics with it").is_some() {
+            return;
+        }
+        if broken(seed).is_some_and(|(broken, _)| broken == law) {
+            found.lock().expect("because nobody panics with it").get_or_insert(seed);
+        }
+    };
+    on_every_core(work);
+    found.into_inner().expect("because nobody panics with it")
+}
+
+#[test]
+#[ignore = "for planted bugs: hunts for COURSE_LAW"]
+fn some_seed_breaks_the_law() {
+    let law = std::env::var("COURSE_LAW").unwrap_or_default();
+    let seed = hunt(&law, number("COURSE_SEEDS").unwrap_or(SEEDS));
+    println!("\nfound by seed {}", seed.expect("because a bug is planted that breaks it"));
 }
 
 #[test]

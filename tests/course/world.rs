@@ -196,16 +196,8 @@ impl World {
             Order::Revert { tip, past } => Answer::Reverted(self.revert(tip, past)),
             Order::ReadStatements(listed) => Answer::Statements(Ok(self.decrees(desk.entries, listed))),
             Order::ReadLog => Answer::Log(Ok(Box::new(self.read_log(desk)))),
-            Order::Judge(brief) => {
-                let judged = self.judge(brief);
-                let verdict = if loss == Loss::Nothing { judged.verdict } else { Verdict::Unreachable(lost()) };
-                Answer::Judged(Box::new(Judged { verdict, ..judged }))
-            }
-            Order::RollBack(back) => {
-                let judged = self.roll_back(back);
-                let verdict = if loss == Loss::Nothing { judged.verdict } else { Verdict::Unreachable(lost()) };
-                Answer::RolledBack(Box::new(Judged { verdict, ..judged }))
-            }
+            Order::Judge(brief) => Answer::Judged(heard(self.judge(brief), loss)),
+            Order::RollBack(back) => Answer::RolledBack(heard(self.roll_back(back), loss)),
             Order::StoreRelease { release, bytes } => {
                 if done && self.flaw != Some(Flaw::BytesAreNotStored) {
                     self.releases.insert(*release, (Rc::new(bytes.clone()), self.now));
@@ -374,6 +366,12 @@ impl World {
         desk.version = Some(self.inventory_version);
         InventoryWritten::Ours
     }
+}
+
+/// A verdict, if what it rests on could be read.
+fn heard(judged: Judged, loss: Loss) -> Box<Judged> {
+    let verdict = if loss == Loss::Nothing { judged.verdict } else { Verdict::Unreachable(lost()) };
+    Box::new(Judged { verdict, ..judged })
 }
 
 /// The answer to an order that reads, if nobody answers it.
