@@ -98,7 +98,8 @@ impl Course {
     pub(super) fn watch(&mut self) {
         let Some(release) = &self.behind.release else { return };
         let doomed = self.behind.prunes.iter().flat_map(|prunes| &prunes.kinds);
-        let kinds = release.packed.kinds().iter().chain(doomed);
+        // A write of a release that stands no more may come late, ours or a rival's: what was watched once stays watched.
+        let kinds = release.packed.kinds().iter().chain(doomed).chain(&self.behind.watched);
         let anew = std::mem::take(&mut self.behind.anew);
         if anew || kinds.clone().any(|kind| !self.behind.watched.contains(kind)) {
             let kinds: BTreeSet<GroupVersionKind> = kinds.cloned().collect();
