@@ -23,11 +23,12 @@ pub(crate) fn is(name: &str) -> bool {
 }
 "#;
 
-/// One bug: `law: …`, then for each edit `file: …`, lines to find with `-` before them, and lines to put there with `+`.
+/// One bug: `law: …` and `seed: …`, where the hunt begins; then for each edit `file: …`, lines to find with `-` before them, and lines to put there with `+`.
 /// `PLANTED` stands for the question whether it is switched on.
 struct Bug {
     name: String,
     law: String,
+    seed: String,
     edits: Vec<Edit>,
 }
 
@@ -56,10 +57,12 @@ impl Bug {
 
     fn read(path: &Path) -> Bug {
         let name = path.file_stem().and_then(|stem| stem.to_str()).expect("because it has a name").to_owned();
-        let mut bug = Bug { name, law: String::new(), edits: Vec::new() };
+        let mut bug = Bug { name, law: String::new(), seed: "0".to_owned(), edits: Vec::new() };
         for line in read(path).lines() {
             if let Some(law) = line.strip_prefix("law: ") {
                 law.clone_into(&mut bug.law);
+            } else if let Some(seed) = line.strip_prefix("seed: ") {
+                seed.clone_into(&mut bug.seed);
             } else if let Some(file) = line.strip_prefix("file: ") {
                 bug.edits.push(Edit { file: file.to_owned(), ..Edit::default() });
             } else if let Some(edit) = bug.edits.last_mut() {
@@ -166,7 +169,12 @@ fn every_planted_bug_is_found() {
     let mut missed = Vec::new();
     for bug in &bugs {
         let seeds = SEEDS.to_string();
-        let variables = [("LOCKMASTER_PLANTED", &*bug.name), ("COURSE_LAW", &bug.law), ("COURSE_SEEDS", &seeds)];
+        let variables = [
+            ("LOCKMASTER_PLANTED", &*bug.name),
+            ("COURSE_LAW", &bug.law),
+            ("COURSE_FROM", &bug.seed),
+            ("COURSE_SEEDS", &seeds),
+        ];
         let (found, output) = run(&simulator, "seeds::some_seed_breaks_the_law", &variables);
         let told = output.lines().find(|line| line.starts_with("found")).unwrap_or("not found");
         println!("{}: {told}: {}", bug.name, bug.law);

@@ -1,4 +1,23 @@
 //! The laws that every run is held to. Each has a name, so that a planted bug can be shown to break just that one.
+//!
+//! | invariant (DESIGN §11) | laws |
+//! |---|---|
+//! | I1 applied is what was admitted or recalled | opened before the first write; heals towards what stands |
+//! | I2 deletes | only doomed members are deleted; no delete while an opening names it |
+//! | I3 the accepted head | the accepted head moves forward; no opening twice |
+//! | I4 the log | every entry is replayed; bytes before the opening; one outcome per opening; a late entry means nothing |
+//! | I5 proof | only what is proven upstream enters |
+//! | I6 rivals | one append at a time, one write per object; what comes late is healed by the end |
+//! | I7 what cannot be read or rendered | only what writers signed enters; what cannot be rendered does not enter |
+//! | I8 rest | comes to rest; live equals standing; then silence; no loop; wakes later |
+//! | I9 claims | nothing is known that is not journalled; proven only when well; proven only after the soak |
+//! | I10 the inventory | inventory before the first write; the inventory names all that is ours; the inventory is exact |
+//! | I12 bounds | orders are bounded; told once. Memory and disk are not seen here: `benches/memory.rs` |
+//! | I13 others | nothing of others is taken |
+//! | I14 clocks | a freeze holds; windows hold; enough people approved |
+//!
+//! I11, that no secret leaves, is not seen here, where nobody prints: `tests/plan.rs`, `tests/first_light.rs`,
+//! `tests/bad_cluster.rs`. That a clock which jumps forward shortens a soak is not seen either: the walk has one clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;

@@ -19,6 +19,7 @@ use super::random::Random;
 use super::simulation::Simulation;
 use super::site::{Shape, Site};
 use super::story::Story;
+use super::walker::Walker;
 use super::world::{Flaw, World};
 
 /// Things that may happen at one moment before it counts as a loop.
@@ -230,6 +231,7 @@ impl Play {
             }
         }
         self.run(ROUND);
+        self.waits_in_vain();
         self.mend();
         let mut still = 0;
         for _ in 0..60 {
@@ -244,6 +246,19 @@ impl Play {
             }
         }
         self.sims[0].laws.broken("then silence", "something is written for ever");
+    }
+
+    /// Nobody waits for the end of a release that has ended.
+    fn waits_in_vain(&mut self) {
+        for sim in &mut self.sims {
+            let standing = sim.world.replay.log().standing.as_ref();
+            let ended = standing.is_some_and(|it| matches!(it.outcome, Some((Phase::Proven | Phase::Failed, _))));
+            let stop = |walker: &Walker| walker.course.overview().and_then(|overview| overview.stop);
+            let mut stops = sim.walkers.iter().filter_map(stop);
+            if ended && stops.any(|stop| stop.reasons.iter().any(|reason| reason.code == Code::Soaking)) {
+                sim.laws.broken("nobody waits in vain", "for a release that has ended");
+            }
+        }
     }
 
     /// Somebody brings the branch of the first environment in order.

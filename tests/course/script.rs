@@ -63,8 +63,8 @@ fn deed(random: &mut Random, place: usize) -> Deed {
         0..=6 => push(random),
         7 | 8 if place > 0 => approve(random),
         7 => push(random),
-        8..=11 => hostile(random),
-        12 | 13 => state(random),
+        8..=10 => hostile(random),
+        11..=13 => state(random),
         14 => meddle(random),
         15..=17 => weather(random),
         _ => disturb(random),
@@ -103,15 +103,15 @@ fn hostile(random: &mut Random) -> Deed {
 }
 
 fn state(random: &mut Random) -> Deed {
-    let who = [MIA, OMAR, LENA, EVE][random.below(4)];
-    match random.below(10) {
-        6 => Deed::Hold { who, back: random.below(3) },
-        7 => Deed::Unhold { who },
-        8 | 9 => Deed::RollBack { who, back: 1 + random.below(3) },
+    let who = [MIA, OMAR, MIA, LENA, EVE][random.below(5)];
+    match random.below(12) {
         0..=2 => Deed::Freeze { who, seconds: [30, 300, 5000][random.below(3)] },
         3 => Deed::Unfreeze { who },
         4 => Deed::DeleteTags,
-        _ => approve(random),
+        5 => approve(random),
+        6 | 7 => Deed::Hold { who, back: random.below(3) },
+        8 => Deed::Unhold { who },
+        _ => Deed::RollBack { who, back: 1 + random.below(3) },
     }
 }
 

@@ -69,8 +69,8 @@ fn story(seed: u64, wanted: Option<&str>) -> Option<String> {
     wanted.then(|| tell(script(seed), law, &again))
 }
 
-/// The first seed that is seen to break a law.
-fn hunt(law: &str, seeds: u64) -> Option<u64> {
+/// The first seed that is seen to break a law, from one on and around.
+fn hunt(law: &str, from: u64, seeds: u64) -> Option<u64> {
     let next = AtomicU64::new(0);
     let found = Mutex::new(None);
     let work = || loop {
@@ -78,6 +78,7 @@ fn hunt(law: &str, seeds: u64) -> Option<u64> {
         if seed >= seeds || found.lock().expect("because nobody panics with it").is_some() {
             return;
         }
+        let seed = (from + seed) % seeds;
         if broken(seed).is_some_and(|(broken, _)| broken == law) {
             found.lock().expect("because nobody panics with it").get_or_insert(seed);
         }
@@ -90,7 +91,7 @@ fn hunt(law: &str, seeds: u64) -> Option<u64> {
 #[ignore = "for planted bugs: hunts for COURSE_LAW"]
 fn some_seed_breaks_the_law() {
     let law = std::env::var("COURSE_LAW").unwrap_or_default();
-    let seed = hunt(&law, number("COURSE_SEEDS").unwrap_or(SEEDS));
+    let seed = hunt(&law, number("COURSE_FROM").unwrap_or(0), number("COURSE_SEEDS").unwrap_or(SEEDS));
     println!("\nfound by seed {}", seed.expect("because a bug is planted that breaks it"));
 }
 
