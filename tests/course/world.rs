@@ -181,7 +181,6 @@ impl World {
         id
     }
 
-    #[expect(clippy::too_many_lines, reason = "one arm for each order")]
     pub(crate) fn carry_out(&mut self, desk: &mut Desk, order: &Order, loss: Loss) -> Answer {
         let done = matches!(loss, Loss::Nothing | Loss::Reply);
         if let Loss::Late(seconds) = loss {
