@@ -8,14 +8,19 @@ use crate::deploylog::{Inputs, Logged, Past};
 use crate::edge::git::{GitError, Making, Mirror, Move};
 use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
 use crate::render::Sources;
+use crate::revision::Relation;
 use crate::signature::GIT_NAMESPACE;
 
+use super::carry;
 use super::closing::{close, close_tree};
 use super::promote::writer;
 use super::site::Site;
 
 /// How often what is left to restore is looked for: a restored file may name others.
 const ROUNDS: usize = 4;
+
+/// Commits since the accepted head in which it is looked for whether the branch agreed already.
+const LOOKED_AT: usize = 50;
 
 /// A revert that is to become a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,25 +100,30 @@ pub async fn draft(
 }
 
 /// Signs the revert with the writer key and pushes it: to the environment's branch, or where that moved or is protected to
-/// one beside it.
+/// one beside it. What somebody pushed on top of the accepted head is theirs: it is not undone by the way, and where the
+/// branch agreed in between nothing is left to be said.
 ///
 /// # Errors
 /// There is no writer key or it may not write here, something cannot be read, or the remote takes neither.
 pub async fn push(
     site: &Site,
     environment: &Environment,
-    tip: &CommitId,
+    (accepted, tip): (&CommitId, &CommitId),
     undone: u64,
     to: &Logged,
 ) -> Result<Pushed, Reason> {
     let missing = || Reason::new(Code::Bug, "a revert is pushed without a writer key");
     let key = site.writer_key.clone().ok_or_else(missing)?;
     let person = writer(site, &key, environment)?.to_string();
+    let beside = match place(site, environment, (accepted, tip), &to.inputs).await? {
+        Some(place) => place == Place::Beside,
+        None => return Ok(Pushed::Nothing),
+    };
     let Some(draft) = draft(site, environment, tip, undone, to).await? else { return Ok(Pushed::Nothing) };
     let message = draft.message(&environment.name, None);
-    let (branch, aside, sources) =
-        (environment.branch.clone(), draft.aside(&environment.name), environment.sources.clone());
-    let wanted = to.inputs.clone();
+    let aside = draft.aside(&environment.name);
+    let branch = if beside { aside.clone() } else { environment.branch.clone() };
+    let (sources, wanted) = (environment.sources.clone(), to.inputs.clone());
     let pushed = site.with_mirror(move |mirror| {
         let parents = &[&draft.tip];
         let making = Making { tree: &draft.tree, parents, person: &person, message: &message };
@@ -123,7 +133,7 @@ pub async fn push(
             Err(GitError::Refused { .. }) if has_inputs(mirror, &branch, &sources, &wanted)? => {
                 Ok((commit, Pushed::Nothing))
             }
-            Err(GitError::Refused { .. }) => {
+            Err(GitError::Refused { .. }) if branch != aside => {
                 mirror.push(&commit, &aside)?;
                 Ok((commit, Pushed::To(aside)))
             }
@@ -137,6 +147,41 @@ pub async fn push(
     }
     site.board.look_now();
     Ok(pushed)
+}
+
+/// Where a revert belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The branch is where it was accepted.
+    Branch,
+    /// Somebody pushed since.
+    Beside,
+}
+
+/// Where a revert belongs; nowhere where the branch agreed since it was accepted, or was moved elsewhere by force.
+async fn place(
+    site: &Site,
+    environment: &Environment,
+    (accepted, tip): (&CommitId, &CommitId),
+    wanted: &Inputs,
+) -> Result<Option<Place>, Reason> {
+    let (reference, tip, accepted) = (environment.branch.clone(), tip.clone(), accepted.clone());
+    let (sources, wanted) = (environment.sources.clone(), wanted.clone());
+    let found = site.with_mirror(move |mirror| {
+        let facts = mirror.facts(&reference, &tip, Some(&accepted), &[])?;
+        Ok(match facts.relation {
+            Relation::Same => Some(Place::Branch),
+            Relation::Descendant => {
+                let mut agreed = false;
+                for commit in facts.new.iter().take(LOOKED_AT) {
+                    agreed |= close(mirror, &commit.id, &sources)?.is_ok_and(|closure| *closure.inputs() == wanted);
+                }
+                (!agreed).then_some(Place::Beside)
+            }
+            Relation::First | Relation::Ancestor | Relation::Diverged { .. } => None,
+        })
+    });
+    found.await.map_err(|error| error.reason())
 }
 
 /// Makes Git agree with the standing release, if that is a rollback.
@@ -153,7 +198,9 @@ pub(super) async fn after(
     let Some((standing, rollback)) = standing else { return Ok(Reverted::Nothing) };
     let undone = standing.supersedes.unwrap_or_default();
     let to = Logged { sequence: rollback.to, ..standing.clone() };
-    Ok(match push(site, environment, tip, undone, &to).await? {
+    let log = carry::read_log(site, environment).await?.map(|replay| replay.log().clone()).unwrap_or_default();
+    let Some(accepted) = log.accepted else { return Ok(Reverted::Nothing) };
+    Ok(match push(site, environment, (&accepted.id, tip), undone, &to).await? {
         Pushed::Nothing => Reverted::Nothing,
         Pushed::To(_) => Reverted::Pushed,
     })

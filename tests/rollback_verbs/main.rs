@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         ("rollback_of_held_content_names_the_unhold", holding::what_is_held_is_not_gone_back_to),
         ("a_revert_restores_the_inputs_of_a_release_and_touches_nothing_else", revert::restores_the_inputs_alone),
         ("a_revert_goes_beside_a_branch_that_moved_unless_it_agrees_already", revert::goes_beside_a_branch_that_moved),
+        ("a_revert_leaves_alone_what_came_after_what_is_undone", revert::leaves_alone_what_came_since),
         ("a_revert_restores_what_a_render_read_and_no_longer_reads", revert::of_a_render_that_changed_its_files),
         ("a_statement_in_the_cluster_counts_as_its_tag_does_and_once", stated::counts_once),
     ];

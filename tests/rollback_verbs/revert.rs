@@ -96,15 +96,25 @@ impl Ground {
         }
     }
 
-    fn push(&self, plane: &ControlPlane, tip: &CommitId, to: &Logged) -> Result<Pushed, String> {
+    /// As the agent does whose accepted head this is.
+    fn push_from(
+        &self,
+        plane: &ControlPlane,
+        (accepted, tip): (&CommitId, &CommitId),
+        to: &Logged,
+    ) -> Result<Pushed, String> {
         let prod = &self.site.environments()[0];
         let pushed = plane.block_on(async {
             let wanted = (prod.branch.clone(), tip.clone());
             let fetched = self.site.with_mirror(move |mirror| mirror.fetch(&[wanted])).await;
             fetched.expect("because it is there");
-            push(&self.site, prod, tip, 40, to).await
+            push(&self.site, prod, (accepted, tip), 40, to).await
         });
         pushed.map_err(|reason| reason.message)
+    }
+
+    fn push(&self, plane: &ControlPlane, tip: &CommitId, to: &Logged) -> Result<Pushed, String> {
+        self.push_from(plane, (tip, tip), to)
     }
 }
 
@@ -211,4 +221,23 @@ pub(crate) fn of_a_render_that_changed_its_files(plane: &'static ControlPlane) {
     let other = release(&old, Inputs::default());
     let refused = ground.push(plane, &tip, &other).expect_err("because nothing gives that");
     assert!(refused.starts_with("no revert can be made"), "{refused}");
+}
+
+pub(crate) fn leaves_alone_what_came_since(plane: &'static ControlPlane) {
+    let ground = Ground::new();
+    let old = ground.commit(&[("prod/web.yaml", &web("one"))]);
+    let bad = ground.commit(&[("prod/web.yaml", &web("bad"))]);
+    let to = release(&old, ground.inputs(&old, &["prod/web.yaml"], &[("prod", &["web.yaml"])]));
+    // On top of what is undone: what waits there is not undone by the way.
+    let next = ground.commit(&[("prod/web.yaml", &web("next"))]);
+    let aside = "refs/heads/revert/prod/40".parse().expect("because it is a name");
+    assert_eq!(ground.push_from(plane, (&bad, &next), &to), Ok(Pushed::To(aside)));
+    assert_eq!(ground.remote(&["rev-parse", "env/prod"]), next.as_str());
+    // After the branch agreed: an agent that begins anew has nothing to say to what came then.
+    ground.commit(&[("prod/web.yaml", &web("one"))]);
+    let later = ground.commit(&[("prod/web.yaml", &web("fixed"))]);
+    assert_eq!(ground.push_from(plane, (&bad, &later), &to), Ok(Pushed::Nothing));
+    // Nor to a branch that was put elsewhere by force.
+    assert_eq!(ground.push_from(plane, (&later, &next), &to), Ok(Pushed::Nothing));
+    assert_eq!(ground.remote(&["rev-parse", "env/prod"]), later.as_str());
 }
