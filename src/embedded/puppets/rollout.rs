@@ -1,8 +1,6 @@
 //! Deployments: one replica set for each template; the old ones go when the new one is ready.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -84,12 +82,13 @@ impl Play {
         let limit = deployment["spec"]["progressDeadlineSeconds"].as_u64().unwrap_or(600);
         let made = current.and_then(|set| set["metadata"]["creationTimestamp"].as_str()?.parse::<Timestamp>().ok());
         if let Some(made) = made {
-            let age = Timestamp::now().duration_since(made).as_secs().max(0).unsigned_abs();
-            if age >= limit {
+            let limit = SignedDuration::from_secs(i64::try_from(limit).unwrap_or(i64::MAX));
+            let left = limit.saturating_sub(Timestamp::now().duration_since(made));
+            if !left.is_positive() {
                 let message = format!("ReplicaSet \"{name}\" has timed out progressing.");
                 return told(false, "ProgressDeadlineExceeded", message);
             }
-            self.look_again(key, Instant::now() + Duration::from_secs(limit - age + 1));
+            self.look_again(key, Instant::now() + left.unsigned_abs());
         }
         told(true, "ReplicaSetUpdated", format!("ReplicaSet \"{name}\" is progressing."))
     }
