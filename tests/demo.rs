@@ -22,8 +22,8 @@ fn main() -> ExitCode {
 }
 
 /// The beginnings of the lines, each of which stands behind the one before it.
-const LINES: [&str; 22] = [
-    "keys     dana, lena and omar have ",
+const LINES: [&str; 24] = [
+    "keys     dana, lena, omar and the agent have ",
     "git      repository `shop`: env/dev, env/staging, env/prod; 2 commits, each signed",
     "cluster  embedded Kubernetes API ",
     "agent    ready, follows 3 branches",
@@ -39,10 +39,12 @@ const LINES: [&str; 22] = [
     "mallory  pushes ID \"free shipping\" to env/dev, unsigned",
     "dev      refused[unsigned-commit]: ID; ID stays, 0 writes to the cluster (dev/3)",
     "dana     puts env/dev back to ID: no rewind, ID was never accepted",
-    "dev      ID \"shop 1.1\" by dana: verified, 2 updated, healthy in ",
-    "dev      ID \"Revert \"shop 1.1\"\" by dana: verified, 2 updated, healthy in ",
+    "prod     ID \"shop 1.1\", proven in dev and staging, approved by lena: 1 created, 2 updated",
+    "prod     Deployment/retry, which prod alone has, crash-loops: failed (prod/6)",
+    "prod     rolled back to prod/3 from stored bytes in ",
+    "prod     agent signs and pushes revert ID, inputs equal to ID: Git and cluster agree",
     "mallory  force-pushes env/prod to its first commit, ID",
-    "prod     refused[ref-rewound]: ID is an ancestor of ID; 0 writes (prod/",
+    "prod     refused[ref-rewound]: ID is an ancestor of the accepted head ID, 0 writes (prod/9)",
     "omar     puts env/prod back to ID",
     "done in ",
 ];
@@ -147,9 +149,17 @@ fn the_whole_story_happens_in_order_and_leaves_nothing_behind() {
         let row = ran.stdout.lines().find(|line| line.starts_with(row)).unwrap_or_default();
         assert!(row.contains("  healthy  8/8 ") && row.contains("  current  "), "{}", ran.stdout);
     }
+    let back =
+        ran.stdout.lines().find(|line| line.contains("rolled back to prod/3 from")).expect("because it was told");
+    assert!(back.ends_with(" ms; what 1.1 brought is on hold (prod/7)"), "{back}");
+    assert!(
+        ran.stdout.contains("\n  hint: let it come again: lockmaster unhold prod/7 --reason WHY\n"),
+        "{}",
+        ran.stdout
+    );
     let mut story = ran.stdout.lines().take_while(|line| !line.starts_with("$ "));
-    let long = story.find(|line| !line.is_ascii() || line.len() > 100);
-    assert_eq!(long, None, "a line of the story has 100 columns of ASCII at most");
+    let long = story.find(|line| !line.is_ascii() || line.len() > 110);
+    assert_eq!(long, None, "a line of the story has 110 columns of ASCII at most");
     machine.left_nothing();
 }
 
@@ -158,8 +168,8 @@ fn what_is_kept_is_a_repository_that_git_and_lint_accept() {
     let kept = machine.at("kept");
     let ran = machine.run(&["demo", "--keep", kept.to_str().expect("because it is UTF-8")]);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let last = ran.stdout.lines().last().unwrap_or_default();
-    assert!(last.ends_with(&format!("go on: cd {} && lockmaster run --embedded", kept.display())), "{last}");
+    let go_on = format!("; go on: cd {} && lockmaster run --embedded", kept.display());
+    assert!(ran.stdout.lines().any(|line| line.ends_with(&go_on)), "{}", ran.stdout);
     machine.left_nothing();
     let mut names: Vec<String> = std::fs::read_dir(&kept)
         .expect("because it is kept")
@@ -169,50 +179,72 @@ fn what_is_kept_is_a_repository_that_git_and_lint_accept() {
     let keys = ["dana_key", "dana_key.pub"];
     let lena = ["lena_key", "lena_key.pub"];
     let others = ["lockmaster.yaml", "mallory_key", "mallory_key.pub", "omar_key", "omar_key.pub", "shop.git"];
-    assert_eq!(names, [&["allowed_signers"][..], &keys, &lena, &others].concat());
+    assert_eq!(names, [&["allowed_signers"][..], &keys, &lena, &others, &["writer_key"]].concat());
 
     let pipeline = kept.join("lockmaster.yaml").display().to_string();
     let lint = machine.run(&["lint", "-f", &pipeline]);
     assert_eq!((lint.code, lint.stdout.contains("0 errors, 0 warnings")), (Some(0), true), "{}", lint.stdout);
     let verify = machine.run(&["verify", "-f", &pipeline, "dev", "staging", "prod", "--signatures-only"]);
     assert_eq!(verify.code, Some(0), "{}{}", verify.stdout, verify.stderr);
-    for (branch, count) in [("env/dev", "4"), ("env/staging", "3"), ("env/prod", "4")] {
+    for (branch, count) in [("env/dev", "3"), ("env/staging", "5"), ("env/prod", "9")] {
         git(&kept, &["verify-commit", branch]);
         assert_eq!(git(&kept, &["rev-list", "--count", branch]), count, "{branch}");
     }
     git(&kept, &["fsck", "--strict", "--no-dangling"]);
-    for (merge, from) in [("env/staging", "env/dev~2"), ("env/prod", "env/staging")] {
+    let merges = [
+        ("env/staging^", "env/dev^"),
+        ("env/staging", "env/dev"),
+        ("env/prod~3", "env/staging^"),
+        ("env/prod^", "env/staging"),
+    ];
+    for (merge, from) in merges {
         let second = git(&kept, &["rev-parse", &format!("{merge}^2")]);
         assert_eq!(second, git(&kept, &["rev-parse", from]), "{merge} merges {from}");
     }
-    for who in ["lena", "omar"] {
+    for (who, approved) in [("omar", "env/prod~3"), ("lena", "env/prod^")] {
         let tag = format!("approve/shop/prod/{who}");
         git(&kept, &["verify-tag", &tag]);
-        assert_eq!(git(&kept, &["rev-parse", &format!("{tag}^{{}}")]), git(&kept, &["rev-parse", "env/prod"]));
+        assert_eq!(git(&kept, &["rev-parse", &format!("{tag}^{{}}")]), git(&kept, &["rev-parse", approved]));
     }
-    prod_opens_only_with_lenas_tag(&machine, &kept, &pipeline);
+    the_revert_is_the_agents(&kept);
+    another_cluster_judges_by_what_it_has_proven(&machine, &kept, &pipeline);
 
     let again = machine.run(&["demo", "--keep", kept.to_str().expect("because it is UTF-8")]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("is not empty, and the demo overwrites nothing"), "{}", again.stderr);
 }
 
-/// Another agent with another cluster comes to the same end, and without lena's tag it does not.
+/// It has the files of 1.0 and says what it undoes.
 #[track_caller]
-fn prod_opens_only_with_lenas_tag(machine: &Machine, kept: &Path, pipeline: &str) {
+fn the_revert_is_the_agents(kept: &Path) {
+    let who = git(kept, &["log", "-1", "--format=%ae %GS", "env/prod"]);
+    assert_eq!(who, "agent@example.com agent@example.com");
+    let message = git(kept, &["log", "-1", "--format=%B", "env/prod"]);
+    assert!(message.ends_with("Rollback-Of: prod#5\nRollback-To: prod#3"), "{message}");
+    git(kept, &["diff", "--exit-code", "env/prod", "env/prod~3"]);
+    assert!(!git(kept, &["diff", "env/prod", "env/prod^"]).is_empty(), "it undoes something");
+}
+
+/// Another agent with another cluster has proven 1.1 alone: it refuses the revert, as the demo says. 1.1 itself enters only
+/// with lena's tag, and fails there too.
+#[track_caller]
+fn another_cluster_judges_by_what_it_has_proven(machine: &Machine, kept: &Path, pipeline: &str) {
     let prod = |code: i32| {
         let ran =
             machine.run(&["run", "--embedded", "--once", "-f", pipeline, "-o", "json", "--listen", "127.0.0.1:0"]);
         assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
         let document: Value = serde_json::from_str(&ran.stdout).expect("because it is a document");
         let all = document["environments"].as_array().into_iter().flatten();
-        all.filter(|one| one["name"] == "prod").map(|one| (one["state"].clone(), one["reasons"].clone())).next()
+        let mut prod =
+            all.filter(|one| one["name"] == "prod").map(|one| (one["state"].clone(), one["reasons"].clone()));
+        let (state, reasons) = prod.next_back().expect("because there is a prod");
+        (state, reasons[0]["code"].clone())
     };
-    let (state, _) = prod(0).expect("because there is a prod");
-    assert_eq!(state, "current");
+    assert_eq!(prod(1), ("refused".into(), "unproven-content".into()));
+    git(kept, &["update-ref", "refs/heads/env/prod", "env/prod^"]);
+    assert_eq!(prod(1), ("failed".into(), "object-failed".into()));
     git(kept, &["update-ref", "-d", "refs/tags/approve/shop/prod/lena"]);
-    let (state, reasons) = prod(0).expect("because there is a prod");
-    assert_eq!((state, &reasons[0]["code"]), ("waiting".into(), &"approvals-missing".into()), "{reasons}");
+    assert_eq!(prod(0), ("waiting".into(), "approvals-missing".into()));
 }
 
 /// `git` in the kept repository, with the signers of the demo.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Stopped;
 use super::narrator::missed;
-use super::shop::write;
+use super::shop::{WRITER_KEY, write};
 use crate::cli::arguments::{self, Global};
 use crate::edge::cluster::{Access, Cluster};
 use crate::embedded::{Embedded, Options};
@@ -67,8 +67,8 @@ impl Ground {
         }
     }
 
-    /// The flags of the agent: with a free port each.
-    pub(super) fn run() -> arguments::Run {
+    /// The flags of the agent: with a free port each, and the key that signs what it pushes.
+    pub(super) fn run(shop: &Path) -> arguments::Run {
         let listen = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
         arguments::Run {
             once: false,
@@ -80,7 +80,7 @@ impl Ground {
             listen,
             metrics_listen: listen,
             agent_key: None,
-            writer_key: None,
+            writer_key: Some(shop.join(WRITER_KEY)),
             publish: None,
             webhook_secret_file: None,
         }
@@ -109,6 +109,19 @@ impl Ground {
         Ok(self.ask(request).await?.pointer("/spec/replicas").and_then(Value::as_u64))
     }
 
+    /// The image of each Deployment of a namespace, in the order of their names.
+    pub(super) async fn images(&self, namespace: &str) -> Result<Vec<String>, Reason> {
+        let request = http::Request::get(format!("/apis/apps/v1/namespaces/{namespace}/deployments")).body(Vec::new());
+        Ok(texts(&self.ask(request).await?, "/spec/template/spec/containers/0/image"))
+    }
+
+    /// What the containers of an app's pods wait for.
+    pub(super) async fn waiting(&self, namespace: &str, app: &str) -> Result<Vec<String>, Reason> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector=app%3D{app}");
+        let request = http::Request::get(path).body(Vec::new());
+        Ok(texts(&self.ask(request).await?, "/status/containerStatuses/0/state/waiting/reason"))
+    }
+
     async fn ask(&self, request: http::Result<http::Request<Vec<u8>>>) -> Result<Value, Reason> {
         let wrong = |error: &dyn std::error::Error| Reason::new(Code::ClusterUnreachable, error.to_string());
         let request = request.map_err(|error| wrong(&error))?;
@@ -120,6 +133,12 @@ impl Ground {
         self.api.stop().await;
         drop(self.folder);
     }
+}
+
+/// A text of each object of a list that has it.
+fn texts(list: &Value, pointer: &str) -> Vec<String> {
+    let items = list["items"].as_array().into_iter().flatten();
+    items.filter_map(|item| item.pointer(pointer)?.as_str().map(str::to_owned)).collect()
 }
 
 fn deployment(namespace: &str, name: &str) -> String {

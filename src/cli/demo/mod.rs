@@ -4,6 +4,7 @@ mod ground;
 mod narrator;
 mod observer;
 mod promotion;
+mod rollback;
 mod shop;
 mod story;
 
@@ -118,7 +119,7 @@ async fn tell(
     let mut commits = prepared.unwrap_or(Err(Stopped::Told))?;
     let stop = CancellationToken::new();
     let (listens, listening) = oneshot::channel();
-    let flags = (ground.global(global, &folder, ground.state()), Ground::run());
+    let flags = (ground.global(global, &folder, ground.state()), Ground::run(&folder));
     let mut agent = pin!(agent_run::until(&flags.0, &flags.1, stop.clone(), |addresses| {
         // Who does not listen any more has broken off.
         let _ = listens.send(addresses);
@@ -132,8 +133,8 @@ async fn tell(
         story.promote(&observer, &mut commits).await?;
         story.edit(&ground, &observer).await?;
         story.unsigned(&observer, &commits).await?;
-        story.change_and_revert(&observer, &commits).await?;
-        story.rewound(&observer, &commits).await?;
+        let revert = story.bad_release(&ground, &observer, &mut commits).await?;
+        story.rewound(&observer, &commits, &revert).await?;
         story.status(&observer).await?;
         end(arguments, narrator, addresses, &ground)?;
         if arguments.serve {
@@ -177,6 +178,10 @@ fn end(
         None => "keep it to look around: lockmaster demo --keep shop-demo".to_owned(),
     };
     narrator.frame(&format!("done in {}, every step checked; {next}", narrator.took()))?;
+    if arguments.keep.is_some() && !arguments.serve {
+        let new = "that is a new cluster, in which 1.0 was never proven: it refuses prod, and says why";
+        narrator.frame(&format!("{new}; this one stays with --serve"))?;
+    }
     if arguments.serve {
         let (api, probes, folder) = (addresses.api, addresses.probes, ground.scratch());
         let (folder, state) = (folder.display(), ground.state());

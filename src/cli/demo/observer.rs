@@ -130,16 +130,19 @@ impl Observer {
         .await
     }
 
+    /// Waits until what an entry opened was proven, or failed.
+    pub(super) async fn ended(&self, environment: &str, opened: u64, expected: &str) -> Result<Entry, Stopped> {
+        self.entry(environment, expected, |entry| {
+            entry.body.of == Some(opened) && matches!(entry.body.phase, Some(Phase::Proven | Phase::Failed))
+        })
+        .await
+    }
+
     /// Waits until a commit was opened, and the release is proven.
     pub(super) async fn release(&self, environment: &str, commit: &CommitId) -> Result<Release, Stopped> {
         let short = commit.short();
         let opened = self.opened(environment, commit).await?;
-        let ended = self
-            .entry(environment, &format!("{short} proven"), |entry| {
-                entry.body.of == Some(opened.sequence)
-                    && matches!(entry.body.phase, Some(Phase::Proven | Phase::Failed))
-            })
-            .await?;
+        let ended = self.ended(environment, opened.sequence, &format!("{short} proven")).await?;
         if ended.body.phase != Some(Phase::Proven) {
             let why = ended.body.reasons.first().map_or("no reason".to_owned(), |reason| reason.message.clone());
             return Err(missed(format!("{short} healthy in {environment}"), why));

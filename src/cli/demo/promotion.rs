@@ -5,10 +5,11 @@ use serde_json::Value;
 use super::Stopped;
 use super::narrator::missed;
 use super::observer::{Observer, Release};
-use super::shop::{OBJECTS, Person};
+use super::shop::{Files, OBJECTS, OWN_IMAGE, Person};
 use super::story::{Commits, Story, released};
 use crate::deploylog::{Action, Entry};
 use crate::name::{Code, CommitId};
+use crate::render::image_name;
 
 impl Story<'_> {
     /// What ran in dev goes to staging, and from there to prod once lena has approved it.
@@ -17,13 +18,13 @@ impl Story<'_> {
         let in_staging = self.staging(observer, commits, &in_dev).await?;
         self.begin("prod").await;
         let omar = &self.shop.omar;
-        commits.prod = self.merge(omar, "staging", "prod", [&commits.first, &commits.staging], commits)?;
+        commits.prod = self.merge(omar, "staging", "prod", [&commits.first, &commits.staging], &commits.files)?;
         let waits = self.waits(observer, &commits.prod).await?;
         let short = commits.prod.short();
         self.say("prod", &format!("omar merges staging, {short}: waits for approvals, 0 of 1, omar is the author"))?;
         self.own_approval(observer, &commits.prod).await?;
         let released = self.approved(observer, &commits.prod, &waits).await?;
-        came_from(&released, ("staging", &in_staging))?;
+        came_from(&released.opened, ("staging", &in_staging))?;
         same_image(observer).await?;
         let (from, told) = (in_staging.opened.sequence, released.told("prod"));
         self.say("prod", &format!("{short}: same content as staging/{from}, {told}"))
@@ -35,24 +36,25 @@ impl Story<'_> {
         observer.state("staging", "refused").await?;
         observer.state("prod", "refused").await?;
         let dana = &self.shop.dana;
-        commits.staging = self.merge(dana, "dev", "staging", [&commits.first, &commits.dev], commits)?;
+        commits.staging = self.merge(dana, "dev", "staging", [&commits.first, &commits.dev], &commits.files)?;
         let release = released(observer, "staging", &commits.staging, dana, [OBJECTS, 0]).await?;
-        came_from(&release, ("dev", proof))?;
+        came_from(&release.opened, ("dev", proof))?;
         let (from, told) = (proof.opened.sequence, release.told("staging"));
         self.say("staging", &format!("dana merges dev: same content as dev/{from}, {told}"))?;
         Ok(release)
     }
 
-    fn merge(
+    /// Merges a branch into another, and pushes that.
+    pub(super) fn merge(
         &self,
         who: &Person,
         from: &str,
         into: &str,
         parents: [&CommitId; 2],
-        commits: &Commits,
+        files: &Files,
     ) -> Result<CommitId, Stopped> {
         let message = format!("Merge env/{from} into env/{into}\n");
-        let merge = self.shop.commit(who, &parents, &commits.files, &message, true)?;
+        let merge = self.shop.commit(who, &parents, files, &message, true)?;
         self.shop.push(into, &merge)?;
         Ok(merge)
     }
@@ -98,10 +100,7 @@ impl Story<'_> {
         self.begin("prod").await;
         let name = self.shop.approve(&self.shop.lena, "prod", commit)?;
         let opened = observer.opened("prod", commit).await?;
-        let value = gate(&opened, "approvals");
-        if !(value.starts_with("1 of 1 ") && value.ends_with(&self.shop.lena.email)) {
-            return Err(missed("1 of 1 approvals, by lena", value));
-        }
+        approved_by(&opened, &self.shop.lena)?;
         if opened.sequence <= waits.sequence {
             return Err(missed(format!("opened after prod/{}", waits.sequence), format!("prod/{}", opened.sequence)));
         }
@@ -115,9 +114,19 @@ fn gate(entry: &Entry, name: &str) -> String {
     entry.body.gates.iter().find(|gate| gate.name == name).map_or(String::new(), |gate| gate.value.clone())
 }
 
-/// Checks that a promotion names the entry that proved it, and runs the images that ran there.
-fn came_from(release: &Release, (environment, proof): (&str, &Release)) -> Result<(), Stopped> {
-    let (body, proof) = (&release.opened.body, &proof.opened);
+/// Checks that a release was opened with the approval of one person.
+pub(super) fn approved_by(opened: &Entry, who: &Person) -> Result<(), Stopped> {
+    let value = gate(opened, "approvals");
+    if value.starts_with("1 of 1 ") && value.ends_with(&who.email) {
+        Ok(())
+    } else {
+        Err(missed(format!("1 of 1 approvals, by {}", who.name), value))
+    }
+}
+
+/// Checks that a promotion names the entry that proved it, and runs the images that ran there, besides its own.
+pub(super) fn came_from(opened: &Entry, (environment, proof): (&str, &Release)) -> Result<(), Stopped> {
+    let (body, proof) = (&opened.body, &proof.opened);
     let expected = format!("promoted from {environment}/{}", proof.sequence);
     if body.action != Action::Promote {
         return Err(missed(expected, format!("{:?}", body.action)));
@@ -126,7 +135,8 @@ fn came_from(release: &Release, (environment, proof): (&str, &Release)) -> Resul
         Some(from) if from.environment.as_str() == environment && from.sequence == proof.sequence => {}
         found => return Err(missed(expected, format!("{found:?}"))),
     }
-    if body.images.is_empty() || body.images != proof.body.images {
+    let shared: Vec<&String> = body.images.iter().filter(|image| image_name(image) != OWN_IMAGE).collect();
+    if shared.is_empty() || !shared.iter().copied().eq(&proof.body.images) {
         return Err(missed(format!("the images {:?}", proof.body.images), format!("{:?}", body.images)));
     }
     Ok(())
@@ -145,7 +155,7 @@ async fn same_image(observer: &Observer) -> Result<(), Stopped> {
 }
 
 /// The image that an environment's Deployment has in the cluster.
-pub(super) async fn image(observer: &Observer, environment: &str) -> Result<String, Stopped> {
+async fn image(observer: &Observer, environment: &str) -> Result<String, Stopped> {
     let found = observer.objects(environment).await?.into_values().find_map(|object| {
         let image = object.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
         image.filter(|_| object["kind"] == "Deployment").map(str::to_owned)

@@ -7,8 +7,8 @@ use super::Stopped;
 use super::narrator::missed;
 use crate::edge::clock;
 use crate::edge::git::{Annotation, Change, Forge, GitError, Mirror, Remote, Sign};
-use crate::name::{CommitId, EnvironmentName, RefName, RepoPath};
-use crate::revision::{self, Carriers, FirstSeen, Trust};
+use crate::name::{CommitId, EnvironmentName, Reason, RefName, RepoPath};
+use crate::revision::{self, Carriers, FirstSeen, JudgedCommit, Trust};
 use crate::signature::{AgentKey, GIT_NAMESPACE, Signers};
 
 /// The files that all environments run, in which words in capitals stand for what differs from release to release.
@@ -18,10 +18,16 @@ const SHARED: [(&str, &str); 3] = [
     ("shop/store.yaml", include_str!("../../../fixtures/demo/store.yaml")),
 ];
 
-/// The file of one environment alone.
+/// The file that each environment has of its own.
 const OWN: &str = include_str!("../../../fixtures/demo/own.yaml");
 
-/// How many objects they are.
+/// What prod gets of its own with 1.1.
+const RETRY: &str = include_str!("../../../fixtures/demo/retry.yaml");
+
+/// The image that it runs and nobody upstream: `ownImages`.
+pub(super) const OWN_IMAGE: &str = "registry.example/shop/retry";
+
+/// How many objects an environment has, without that.
 pub(super) const OBJECTS: u64 = 8;
 
 /// The pipeline.
@@ -58,7 +64,12 @@ pub(super) struct Shop {
     pub(super) lena: Person,
     pub(super) omar: Person,
     pub(super) mallory: Person,
+    /// Whose key signs what the agent pushes.
+    pub(super) agent: Person,
 }
+
+/// The file with the key that signs what the agent pushes.
+pub(super) const WRITER_KEY: &str = "writer_key";
 
 impl Shop {
     /// Writes keys, signers, the pipeline and an empty repository into a folder.
@@ -66,18 +77,19 @@ impl Shop {
         let forge =
             Forge::create(&folder.join("shop.git"), &branch("dev")).map_err(|error| Stopped::of(error.reason()))?;
         let [dana, lena] = [Person::new("dana")?, Person::new("lena")?];
-        let [omar, mallory] = [Person::new("omar")?, Person::new("mallory")?];
+        let [omar, mallory, agent] = [Person::new("omar")?, Person::new("mallory")?, Person::new("agent")?];
         let mut signers = String::new();
         for person in [&dana, &lena, &omar, &mallory] {
             write(folder, &format!("{}_key", person.name), &person.key.to_openssh(), true)?;
             write(folder, &format!("{}_key.pub", person.name), &format!("{}\n", person.key.public_key()), false)?;
         }
-        for person in [&dana, &lena, &omar] {
+        write(folder, WRITER_KEY, &agent.key.to_openssh(), true)?;
+        for person in [&dana, &lena, &omar, &agent] {
             signers += &format!("{} namespaces=\"{GIT_NAMESPACE}\" {}\n", person.email, person.key.public_key());
         }
         write(folder, "allowed_signers", &signers, false)?;
         write(folder, "lockmaster.yaml", PIPELINE, false)?;
-        Ok(Shop { forge, folder: folder.to_owned(), dana, lena, omar, mallory })
+        Ok(Shop { forge, folder: folder.to_owned(), dana, lena, omar, mallory, agent })
     }
 
     /// Commits, signed by the one who commits, or by nobody.
@@ -123,8 +135,13 @@ impl Shop {
         Signers::parse(&text).map_err(|invalid| missed("a good allowed_signers", invalid))
     }
 
-    /// How many commits a branch has, after each was judged by its signature.
-    pub(super) fn judged(&self, environment: &str, scratch: &Path) -> Result<usize, Stopped> {
+    /// The commit that a branch names.
+    pub(super) fn tip(&self, environment: &str) -> Result<CommitId, Reason> {
+        self.forge.tip(&branch(environment)).map_err(|error| error.reason())
+    }
+
+    /// Every commit of a branch, newest first, each judged by its signature.
+    pub(super) fn judged(&self, environment: &str, scratch: &Path) -> Result<Vec<JudgedCommit>, Stopped> {
         let remote = Remote { url: self.folder.join("shop.git").display().to_string(), auth: None, ca_file: None };
         let reference = branch(environment);
         let fetched = || {
@@ -143,7 +160,7 @@ impl Shop {
         };
         let judged = revision::judge(fetched, &trust, &FirstSeen::new(), clock::now());
         match judged.verdict {
-            Ok(verified) => Ok(verified.new_commits().len()),
+            Ok(verified) => Ok(verified.new_commits().to_vec()),
             Err(reasons) => {
                 let seen = reasons.first().map_or(String::new(), |reason| reason.message.clone());
                 Err(missed(format!("every commit of {reference} signed"), seen))
@@ -161,6 +178,11 @@ pub(super) fn shared(release: &str) -> Files {
 /// What one environment alone runs.
 pub(super) fn own(environment: &str) -> Files {
     Files::from([(path_of(&format!("{environment}/own.yaml")), OWN.replace("ENVIRONMENT", environment))])
+}
+
+/// What prod alone runs, and since 1.1.
+pub(super) fn retry() -> Files {
+    Files::from([(path_of("prod/retry.yaml"), RETRY.to_owned())])
 }
 
 /// A path of the repository.

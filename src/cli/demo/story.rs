@@ -7,7 +7,6 @@ use super::Stopped;
 use super::ground::Ground;
 use super::narrator::{Narrator, missed};
 use super::observer::{Observer, Release, Written};
-use super::promotion::image;
 use super::shop::{Files, OBJECTS, Person, Shop, own, path_of, shared};
 use crate::cli::diagnostic::Verdict;
 use crate::cli::{held, status};
@@ -53,17 +52,17 @@ impl Story<'_> {
     pub(super) async fn prepare(&self, ground: &Ground) -> Result<Commits, Stopped> {
         self.begin("keys").await;
         let signers = self.shop.signers()?;
-        let Shop { dana, lena, omar, mallory, .. } = self.shop;
-        for (person, known) in [(dana, true), (lena, true), (omar, true), (mallory, false)] {
+        let Shop { dana, lena, omar, agent, mallory, .. } = self.shop;
+        for (person, known) in [(dana, true), (lena, true), (omar, true), (agent, true), (mallory, false)] {
             let principal: Principal = person.email.parse().expect("because it is one word");
             if signers.knows(&principal) != known {
                 return Err(missed(format!("{principal} a signer: {known}"), !known));
             }
         }
-        self.say("keys", "dana, lena and omar have ed25519 keys in `allowed_signers`; mallory's is not there")?;
+        self.say("keys", "dana, lena, omar and the agent have ed25519 keys in `allowed_signers`, mallory has not")?;
         self.begin("git").await;
         let commits = self.commits()?;
-        let count = self.shop.judged("dev", &ground.scratch())?;
+        let count = self.shop.judged("dev", &ground.scratch())?.len();
         for environment in ["staging", "prod"] {
             self.shop.judged(environment, &ground.scratch())?;
         }
@@ -217,30 +216,13 @@ impl Story<'_> {
         }
     }
 
-    /// A new release, and the way back.
-    pub(super) async fn change_and_revert(&self, observer: &Observer, commits: &Commits) -> Result<(), Stopped> {
-        self.begin("dev").await;
-        let dana = &self.shop.dana;
-        let mut files = commits.files.clone();
-        files.extend(shared("1.1"));
-        let new = self.shop.commit(dana, &[&commits.dev], &files, "shop 1.1\n", true)?;
-        self.shop.push("dev", &new)?;
-        let release = released(observer, "dev", &new, dana, [0, 2]).await?;
-        self.say_released("dev", &release, dana)?;
-        self.begin("dev").await;
-        let message = format!("Revert \"shop 1.1\"\n\nThis reverts commit {new}.\n");
-        let revert = self.shop.commit(dana, &[&new], &commits.files, &message, true)?;
-        self.shop.push("dev", &revert)?;
-        let release = released(observer, "dev", &revert, dana, [0, 2]).await?;
-        let image = image(observer, "dev").await?;
-        if !image.ends_with(":1.0") {
-            return Err(missed("the image of shop 1.0", image));
-        }
-        self.say_released("dev", &release, dana)
-    }
-
     /// Somebody moves prod back to where it began.
-    pub(super) async fn rewound(&self, observer: &Observer, commits: &Commits) -> Result<(), Stopped> {
+    pub(super) async fn rewound(
+        &self,
+        observer: &Observer,
+        commits: &Commits,
+        revert: &CommitId,
+    ) -> Result<(), Stopped> {
         self.begin("mallory").await;
         let before = observer.written("prod").await?;
         let (first, head) = (&commits.first, &commits.prod);
@@ -248,16 +230,14 @@ impl Story<'_> {
         self.say("mallory", &format!("force-pushes env/prod to its first commit, {}", first.short()))?;
         self.subject.set("prod");
         let sequence = self.refused(observer, "prod", first, Code::RefRewound, &before).await?;
-        let text = format!(
-            "refused[ref-rewound]: {} is an ancestor of {}; 0 writes (prod/{sequence})",
-            first.short(),
-            head.short()
-        );
+        let ancestor = format!("{} is an ancestor of the accepted head {}", first.short(), head.short());
+        observer.reason("prod", &format!("an ancestor of the accepted head {}", head.short())).await?;
+        let text = format!("refused[ref-rewound]: {ancestor}, 0 writes (prod/{sequence})");
         self.say("prod", &text)?;
         self.begin("omar").await;
-        self.shop.push("prod", head)?;
+        self.shop.push("prod", revert)?;
         observer.state("prod", "current").await?;
-        self.say("omar", &format!("puts env/prod back to {}", head.short()))
+        self.say("omar", &format!("puts env/prod back to {}", revert.short()))
     }
 
     /// Where everything stands, in the words of `lockmaster status`.
@@ -265,7 +245,8 @@ impl Story<'_> {
         self.begin("status").await;
         let views =
             status::views(&observer.site, &[], &std::collections::BTreeMap::new()).await.map_err(Stopped::of)?;
-        let answer = status::present(&observer.site, &views, &held::Logs::new(), clock::now(), "cluster", true);
+        let logs = held::logs(&observer.site, &views).await;
+        let answer = status::present(&observer.site, &views, &logs, clock::now(), "cluster", true);
         self.narrator.show(&answer)?;
         if answer.verdict == Verdict::Good { Ok(()) } else { Err(missed("all well", "a finding, above")) }
     }
