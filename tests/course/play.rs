@@ -299,7 +299,10 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
             let text = format!("{}: {:?}, {:?}", ENVIRONMENTS[place], walker.course.rest(), walker.outstanding);
             broken.push(("comes to rest", text));
         }
-        let frozen = stop.as_ref().is_some_and(|stop| stop.reasons.iter().all(|reason| waits_for(reason.code)));
+        // Where a rollback is stopped as well, that is what is shown; the log knows of both.
+        let told = log.last_refusal.as_ref().filter(|(id, _)| Some(id) == world.tip.as_ref());
+        let frozen = stop.as_ref().is_some_and(|stop| stop.reasons.iter().all(|reason| waits_for(reason.code)))
+            || told.is_some_and(|(_, codes)| codes.iter().all(|code| waits_for(*code)));
         let accepted = log.accepted.as_ref().map(|accepted| &accepted.id);
         let content = |id: Option<&CommitId>| world.forge.made(id?).content.map(|it| (it.shared, it.own[place]));
         let stands = content(log.standing.as_ref().map(|standing| &standing.commit.id));
@@ -318,7 +321,12 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
     if !matches!(standing.outcome, Some((Phase::Proven, _))) && !in_the_way {
         broken.push(("proven in the end", format!("{}: {:?}", ENVIRONMENTS[place], standing.outcome)));
     }
-    let left = super::seeds::waiting(sim);
+    let mut left = super::seeds::waiting(sim);
+    if in_the_way {
+        // What does not settle is not pruned after.
+        let doomed = world.inventory.members.iter().filter(|(_, member)| member.doomed);
+        left.extend(doomed.map(|(key, _)| key.clone()));
+    }
     let wanted = set.manifests().iter().map(|manifest| (&manifest.key, manifest.digest));
     let wanted: BTreeSet<_> = wanted.filter(|(key, _)| !theirs.contains(key)).collect();
     let live = world.cluster.objects.iter().filter(|(key, body)| body.ours && !left.contains(key));

@@ -14,7 +14,8 @@ pub(crate) fn script(seed: u64) -> Script {
     let shapes: Vec<Shape> = (0..count).map(|place| shape(&mut random, place)).collect();
     let agents = if random.chance(30) { 2 } else { 1 };
     let mut acts = vec![Act { place: 0, deed: Deed::Nothing, span: Span::Seconds(30), luck: None, unrest: 0 }];
-    for _ in 0..3 + random.below(5) + count {
+    acts.extend(prelude(&mut random));
+    for _ in 0..2 + random.below(5) + count {
         let place = if random.chance(45) { 0 } else { random.below(count) };
         let deed = deed(&mut random, place);
         let span = match random.below(8) {
@@ -26,9 +27,36 @@ pub(crate) fn script(seed: u64) -> Script {
         };
         let luck = random.chance(80).then(|| random.number());
         let unrest = [0, 0, 3, 10][random.below(4)];
+        let pushes = matches!(deed, Deed::Push { .. });
         acts.push(Act { place, deed, span, luck, unrest });
+        if pushes && random.chance(12) {
+            // Between what was planned and what is applied.
+            let deed = Deed::Make { object: random.below(NAMES.len()) };
+            acts.push(Act { place, deed, span: Span::Things(9), luck: None, unrest: 0 });
+        }
     }
     Script { shapes, agents, acts, flaw: None }
+}
+
+/// What some seeds begin with, because it comes together too seldom by chance.
+fn prelude(random: &mut Random) -> Vec<Act> {
+    let act = |deed, seconds| Act { place: 0, deed, span: Span::Seconds(seconds), luck: None, unrest: 0 };
+    let mut good =
+        || Deed::Push { shared: [4 | shared(random)[0] & 11, 4 | shared(random)[1] & 27], own: 0, who: Some(MIA) };
+    let (first, second) = (good(), good());
+    match random.below(10) {
+        // Releases to go back to.
+        0 | 1 => vec![act(first, 120), act(second, 120)],
+        // And a reason to do so, more than once.
+        2 => {
+            let (fails, bad) = (Deed::Fate { object: 1, fate: Fate::Fails }, push(random));
+            vec![act(first, 120), act(second, 120), act(fails, 1), act(bad, 20)]
+        }
+        // What was made again, and is pruned soon.
+        3 => vec![act(first, 120), act(Deed::Delete { object: 1 }, 4), act(second, 4)],
+        4 => vec![act(Deed::Clock { agent: 0, seconds: 300 }, 9), act(Deed::Freeze { who: MIA, seconds: 300 }, 9)],
+        _ => Vec::new(),
+    }
 }
 
 fn shape(random: &mut Random, place: usize) -> Shape {
