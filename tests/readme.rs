@@ -220,7 +220,7 @@ fn measured(line: &str) -> String {
     let words: Vec<&str> = if begins { line.trim_start() } else { line }.split(' ').collect();
     let stands = |at: usize, unit: &[&str]| words.get(at + 1).is_some_and(|next| unit.contains(next));
     let word = |(at, word): (usize, &&str)| match *word {
-        word if number(word) && stands(at, &["ms", "s,"]) => "TOOK".to_owned(),
+        word if number(word) && stands(at, &["ms", "ms;", "s,"]) => "TOOK".to_owned(),
         word if told(word) => "TIME".to_owned(),
         word => word.to_owned(),
     };
