@@ -1,4 +1,4 @@
-//! Names that people give: pipelines, environments, roles, principals, and the fingerprints of keys.
+//! Names that people give: pipelines, environments, units, roles, principals, and the fingerprints of keys.
 
 use std::fmt;
 use std::str::FromStr;
@@ -72,6 +72,13 @@ fn is_label(text: &str) -> bool {
         && edge(bytes[bytes.len() - 1])
 }
 
+/// What the whole of an environment is called that has no units. No directory below another has this name.
+const WHOLE: &str = ".";
+
+fn is_unit(text: &str) -> bool {
+    text == WHOLE || is_label(text)
+}
+
 /// The longest name of a check: `check-<check>-<sequence>`, the name of its Job, must stay a DNS label (63 bytes).
 const CHECK_LIMIT: usize = 40;
 
@@ -102,6 +109,15 @@ text_name!(
     is_label
 );
 text_name!(
+    /// The name of a unit: that of its directory, or `.` where the environment's whole path is one unit.
+    ///
+    /// A directory's name is part of object names and the value of a label (Kubernetes, Object Names and IDs; Labels and
+    /// Selectors), so that it has to be a DNS label. `.` is first in the order of names.
+    UnitName,
+    "a unit name: lower-case letters, digits and `-`, at most 63, or `.`",
+    is_unit
+);
+text_name!(
     /// The name of a role, a group of principals.
     RoleName,
     "a role name: lower-case letters, digits and `-`, at most 63",
@@ -126,6 +142,20 @@ text_name!(
     is_fingerprint
 );
 
+impl UnitName {
+    /// The one unit of an environment that names none.
+    #[must_use]
+    pub fn whole() -> Self {
+        UnitName(WHOLE.to_owned())
+    }
+
+    /// Whether this is the environment's whole path.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.0 == WHOLE
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +176,26 @@ mod tests {
         for bad in ["", "*", "a b", "a,b", "a?", "!a", "a\n"] {
             assert!(bad.parse::<Principal>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_unit_is_a_dns_label_or_the_whole() {
+        for good in ["web", "web-2", "0", &"x".repeat(63)] {
+            let unit: UnitName = good.parse().expect("because it is a label");
+            assert!(!unit.is_whole(), "{good}");
+        }
+        let whole: UnitName = ".".parse().expect("because it is the whole");
+        assert!(whole.is_whole() && whole == UnitName::whole() && whole.to_string() == ".");
+        for bad in ["", "..", "./", "a.b", "a/b", "Web", "-a", ".hidden", "*", &"x".repeat(64)] {
+            assert!(bad.parse::<UnitName>().is_err(), "{bad}");
+            let quoted = serde_json::Value::from(bad);
+            assert!(serde_json::from_value::<UnitName>(quoted).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_whole_is_first_among_units() {
+        let smallest: UnitName = "0".parse().expect("because it is a label");
+        assert!(UnitName::whole() < smallest);
     }
 }

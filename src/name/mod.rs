@@ -12,5 +12,5 @@ mod reason;
 pub use code::{Class, Code};
 pub use git::{CommitId, Digest, ObjectId, RefName, RepoPath};
 pub use kubernetes::{GroupKind, GroupVersionKind, ObjectKey};
-pub use label::{CheckName, EnvironmentName, Fingerprint, InvalidName, PipelineName, Principal, RoleName};
+pub use label::{CheckName, EnvironmentName, Fingerprint, InvalidName, PipelineName, Principal, RoleName, UnitName};
 pub use reason::Reason;
