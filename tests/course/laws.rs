@@ -270,10 +270,13 @@ impl Laws {
         }
     }
 
-    /// The log as it stands: heads move forward, no commit opens twice.
+    /// The newest opening, if it moves the head: heads move forward, no commit opens twice.
     pub(crate) fn heads(&mut self, world: &World) {
         let log = world.replay.log();
         let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
+        if !log.entries.last().is_some_and(|last| last.body.phase == Some(Phase::Opened) && moves(&last)) {
+            return;
+        }
         let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
         let opened = opened.filter(moves);
         let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
