@@ -41,14 +41,17 @@ impl World {
         Judged { candidate: commit.clone(), verdict, durations_ms: Default::default() }
     }
 
-    /// The commit that makes Git agree with a rollback, on top of the branch if that has not moved.
+    /// The commit that makes Git agree with a rollback, on top of the branch if that is still where it was accepted: what
+    /// somebody pushed since is not undone by the way (one beside the branch moves nothing here).
     pub(crate) fn revert(&mut self, tip: &CommitId, past: &Past) -> Reverted {
         let to = past.standing.as_ref().and_then(|standing| Some((standing, standing.rollback.as_ref()?)));
         let (Some((standing, _)), Some(theirs)) = (to, self.forge.made(tip).content) else { return Reverted::Nothing };
         let Some(wanted) = self.forge.made(&standing.commit.id).content else { return Reverted::Nothing };
         let mut content = Content { shared: wanted.shared, ..theirs };
         content.own[self.site.place] = wanted.own[self.site.place];
-        if content == theirs || self.tip.as_ref() != Some(tip) || self.deleted || self.unreachable {
+        let accepted = self.replay.log().accepted.as_ref().map(|accepted| &accepted.id);
+        let moved = self.tip.as_ref() != Some(tip) || accepted != Some(tip);
+        if content == theirs || moved || self.deleted || self.unreachable {
             return Reverted::Nothing;
         }
         let parents = [tip.clone()];
