@@ -202,7 +202,9 @@ impl Play {
     fn merge(&mut self, place: usize, way: Way, proven: bool, who: Option<Who>) {
         let (Some(up), Some(ours)) = (place.checked_sub(1), self.sims[place].world.tip.clone()) else { return };
         let upstream = self.sims[place].world.upstream.as_ref();
-        let newest = upstream.and_then(|it| it.log.iter().find(|ran| ran.proven)).map(|ran| ran.commit.clone());
+        let newest = upstream
+            .and_then(|it| it.log.iter().find(|ran| ran.proven && ran.withdrawn.is_none()))
+            .map(|ran| ran.commit.clone());
         let Some(theirs) = newest.filter(|_| proven).or_else(|| self.sims[up].world.tip.clone()) else { return };
         let (mine, other) = (self.content(&ours), self.content(&theirs));
         match way {

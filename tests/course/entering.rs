@@ -11,6 +11,7 @@ use lockmaster::render::Contents;
 use lockmaster::revision::statement::Verb;
 
 use super::content::Content;
+use super::facts::Ran;
 use super::laws::Laws;
 use super::people::{EVE, MIA, OMAR, Who};
 use super::world::World;
@@ -65,7 +66,9 @@ impl Laws {
         }
         let of = opened.body.upstream.as_ref().map(|upstream| upstream.sequence);
         let releases = world.upstream.iter().flat_map(|upstream| &upstream.log);
-        let proven = releases.filter(|release| Some(release.sequence) == of && release.proven);
+        // Between the verdict and the opening somebody may have taken it back: that has its own time, as every gate has.
+        let stands = |release: &&Ran| release.withdrawn.is_none_or(|at| world.now.duration_since(at) <= SLACK);
+        let proven = releases.filter(|release| Some(release.sequence) == of && release.proven).filter(stands);
         let same = |id: &CommitId| world.forge.made(id).content.is_some_and(|theirs| theirs.shared == content.shared);
         if !proven.into_iter().any(|release| same(&release.commit)) {
             let text = format!("entry {} rests on {of:?}", opened.sequence);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use lockmaster::course::Brief;
 use lockmaster::deploylog::{Evidence, Inputs};
 use lockmaster::gate::{self, Facts};
@@ -33,7 +33,10 @@ pub(crate) struct Upstream {
 pub(crate) struct Ran {
     pub(crate) sequence: u64,
     pub(crate) commit: CommitId,
+    /// Whether it was proven; nobody may have taken that back since.
     pub(crate) proven: bool,
+    /// When somebody took that back, by undoing it or by a hold.
+    pub(crate) withdrawn: Option<Timestamp>,
 }
 
 impl World {

@@ -203,10 +203,12 @@ impl Play {
             let evidence = Evidence::of(&up.site.rules.environment, up.replay.log());
             let mut commits = evidence.commits.clone();
             commits.extend(up.upstream.iter().flat_map(|upstream| upstream.commits.clone()));
+            let stored_at = |sequence: u64| up.stored_at[usize::try_from(sequence).expect("because it is small")];
             let ran = |release: &lockmaster::deploylog::Logged| Ran {
                 sequence: release.sequence,
                 commit: release.commit.id.clone(),
-                proven: release.is_proven(),
+                proven: matches!(release.outcome, Some((Phase::Proven, _))),
+                withdrawn: [release.undone, release.held].into_iter().flatten().map(stored_at).min(),
             };
             let log = evidence.releases.iter().map(ran).collect();
             down.upstream = Some(Rc::new(Upstream { evidence, commits, entries, log }));
