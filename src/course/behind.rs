@@ -273,6 +273,11 @@ impl Course {
         if self.behind.sequence != Some(sequence) {
             return;
         }
+        if recalled.as_ref().is_ok_and(|recalled| recalled.sequence() != sequence) {
+            // Another one was opened meanwhile, and nobody has said so here yet.
+            self.behind.recall.failed(now, None);
+            return;
+        }
         let packed = recalled.and_then(|recalled| {
             Packed::from_bytes(recalled.bytes()).map_err(|problem| {
                 let text = format!("the stored release `{}` cannot be read: {problem}", recalled.release());

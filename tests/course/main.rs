@@ -13,6 +13,7 @@ mod entries;
 mod facts;
 mod forge;
 mod judging;
+mod late;
 mod laws;
 mod outcome;
 mod people;

@@ -1,0 +1,44 @@
+//! Answers that tell of another time than the one at which they were asked for, and effects that nobody waits for any more.
+
+use lockmaster::course::{Answer, Order};
+use lockmaster::deploylog::Phase;
+
+use super::cluster::Fate;
+use super::shop::{config, deployment, deployment_key};
+use super::simulation::Simulation;
+
+fn opens(order: &Order) -> bool {
+    matches!(order, Order::Append(proposal) if proposal.phase == Some(Phase::Opened))
+}
+
+#[test]
+fn bytes_of_another_opening_than_the_one_that_was_asked_for_are_not_taken_for_it() {
+    let mut simulation = Simulation::new();
+    simulation.world.cluster.fates.insert(deployment_key("web"), Fate::Never);
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:1")]);
+    simulation.run(30);
+    simulation.world.push(&[config("settings", "2"), deployment("web", "w:2")]);
+    simulation.restart(0);
+    simulation.run_until(0, |order| matches!(order, Order::Recall));
+    let walker = &mut simulation.walkers[0];
+    let place = walker.pending.iter().position(|issued| matches!(issued.order, Order::Recall));
+    let recall = place.and_then(|place| walker.pending.remove(place)).expect("because it waits there");
+    simulation.run_until(0, opens);
+    // It is carried out once the opening stands, and answered before that is known.
+    simulation.walkers[0].pending.push_back(recall);
+    simulation.late_answers = true;
+    while !simulation.walkers[0].pending.is_empty() {
+        simulation.run_some(1);
+    }
+    simulation.late_answers = false;
+    let answers = &mut simulation.walkers[0].answers;
+    let place = answers.iter().position(|(_, answer)| matches!(answer, Answer::Recalled(Ok(_))));
+    answers.swap(0, place.expect("because it was carried out"));
+    simulation.run(5);
+    simulation.world.cluster.fates.clear();
+    let now = simulation.world.now;
+    simulation.world.cluster.recover(&deployment_key("web"), now);
+    simulation.spread();
+    simulation.converge(&[]);
+    simulation.laws.hold("a recall between an opening and its answer");
+}
