@@ -283,6 +283,8 @@ impl Course {
                 self.writing.remove(&key);
                 let member = self.known.as_ref().and_then(|known| known.inventory.members.get(&key));
                 let uid = member.and_then(|member| member.uid.clone());
+                // Where the row is out of date, this is the one that was meant.
+                let uid = self.behind.renew.get(&key).cloned().flatten().or(uid);
                 self.behind.file_deleted(key, uid, deleted, now);
             }
             (Awaited::Look(sequence, key), Answer::Looked(looked)) => self.file_looked(sequence, &key, looked, now),

@@ -4,8 +4,9 @@ use lockmaster::course::{Answer, Order};
 use lockmaster::deploylog::Phase;
 
 use super::cluster::Fate;
-use super::shop::{config, deployment, deployment_key};
+use super::shop::{config, config_key, deployment, deployment_key};
 use super::simulation::Simulation;
+use super::world::Afloat;
 
 fn opens(order: &Order) -> bool {
     matches!(order, Order::Append(proposal) if proposal.phase == Some(Phase::Opened))
@@ -41,4 +42,25 @@ fn bytes_of_another_opening_than_the_one_that_was_asked_for_are_not_taken_for_it
     simulation.spread();
     simulation.converge(&[]);
     simulation.laws.hold("a recall between an opening and its answer");
+}
+
+#[test]
+fn what_comes_back_after_its_delete_is_deleted_again_though_no_row_ever_told_its_uid() {
+    let mut simulation = Simulation::new();
+    simulation.world.push(&[config("settings", "1")]);
+    simulation.run(30);
+    simulation.world.cluster.fates.insert(deployment_key("web"), Fate::Never);
+    let brief = [config("settings", "2"), config("moves", "1"), deployment("web", "w:1")];
+    simulation.world.push(&brief);
+    simulation.run(5);
+    assert_eq!(simulation.world.inventory.members[&config_key("moves")].uid, None, "because it has not settled");
+    let manifest = simulation.world.archive.values().find_map(|set| set.get(&config_key("moves")).cloned());
+    simulation.world.push(&[config("settings", "3")]);
+    simulation.run(60);
+    assert!(simulation.laws.deletes.contains(&config_key("moves")));
+    let apply = Afloat::Apply(Box::new(manifest.expect("because it was stored")), false);
+    simulation.world.land(apply);
+    simulation.spread();
+    simulation.converge(&[]);
+    simulation.laws.hold("an apply after the delete");
 }
