@@ -161,7 +161,7 @@ impl Course {
             }
             let backoff = self.behind.deletions.get(key).copied().unwrap_or_default();
             left |= backoff.failures() < DELETE_TRIES;
-            let named = opening.is_some_and(|set| set.get(key).is_some());
+            let named = opening.is_some_and(|set| set.get(key).is_some()) || self.pen.may_name(key, &known.log, now);
             if !named && !self.writing.contains(key) && backoff.is_due(now) {
                 let mut member = member.clone();
                 if let Some(uid) = self.behind.renew.get(key) {

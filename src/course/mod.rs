@@ -409,7 +409,7 @@ impl Course {
             self.decrees.due_at(),
             self.promoting.due_at(),
             self.back.due_at(),
-            self.pen.due_at(),
+            self.pen.due_at(now),
             heals,
         ]
         .into_iter()

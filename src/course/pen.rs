@@ -2,15 +2,16 @@
 //! first; the reply says what now stands at that sequence.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::ahead::{Candidate, Stopped};
-use super::backoff::Backoff;
+use super::backoff::{Backoff, later};
 use super::tally::Tally;
 use super::{Appended, Awaited, Course, Known, Order};
 use crate::deploylog::{Action, Cause, Genesis, Log, Phase, Proposal, StandingRelease};
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Code, CommitId, Digest, ObjectKey, Reason};
 
 #[derive(Debug, Default)]
 pub(super) struct Pen {
@@ -19,7 +20,25 @@ pub(super) struct Pen {
     opening: Option<Whose>,
     /// The heals whose summary is on its way.
     heals: Option<Tally>,
+    /// The place in the log that the last append was meant for.
+    place: usize,
+    /// Openings of which nobody knows whether they will still come.
+    adrift: Vec<Adrift>,
 }
+
+/// An opening that was sent, and not answered.
+#[derive(Debug)]
+struct Adrift {
+    /// The place in the log that it was meant for.
+    place: usize,
+    release: Digest,
+    keys: BTreeSet<ObjectKey>,
+    /// From then on it means nothing.
+    until: Timestamp,
+}
+
+/// An entry that is on its way for longer means nothing (rule 20); and a moment, because stores tell whole seconds.
+const TRAVELS: Duration = Duration::from_secs(32);
 
 /// Who asks for an opening.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +50,24 @@ enum Whose {
 }
 
 impl Pen {
-    pub(super) fn due_at(&self) -> Option<Timestamp> {
-        self.retry.due_at()
+    pub(super) fn due_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let lapses = self.adrift.iter().map(|adrift| adrift.until).filter(|until| *until > now).min();
+        self.retry.due_at().filter(|at| *at > now).into_iter().chain(lapses).min()
+    }
+
+    /// Whether an opening may still come that names this object (rule 4). Once its place is taken it cannot.
+    pub(super) fn may_name(&self, key: &ObjectKey, log: &Log, now: Timestamp) -> bool {
+        let may_come = |adrift: &&Adrift| adrift.place >= log.entries.len() && now < adrift.until;
+        self.adrift.iter().filter(may_come).any(|adrift| adrift.keys.contains(key))
+    }
+
+    /// Whether a candidate's opening was written is unknown.
+    fn set_adrift(&mut self, candidate: &Candidate, now: Timestamp) {
+        let (place, release) = (self.place, candidate.release());
+        let gone = |adrift: &Adrift| adrift.place < place || now >= adrift.until || adrift.release == release;
+        self.adrift.retain(|adrift| !gone(adrift));
+        let keys = candidate.opening.admitted.set().objects().map(|(key, _)| key.clone()).collect();
+        self.adrift.push(Adrift { place, release, keys, until: later(now, TRAVELS) });
     }
 }
 
@@ -43,6 +78,7 @@ impl Course {
         }
         let Some((proposal, opening)) = self.proposal(now) else { return };
         self.pen.opening = opening;
+        self.pen.place = self.known.as_ref().map_or(0, |known| known.log.entries.len());
         if proposal.action == Action::Heal {
             self.pen.heals = Some(std::mem::take(&mut self.behind.tally));
         }
@@ -268,6 +304,14 @@ impl Course {
             Appended::Taken => self.append_lost(),
             Appended::Unknown(reason) => {
                 self.pen.retry.failed(now, None);
+                let lost = match opening {
+                    Some(Whose::Candidate) => self.ahead.opening(),
+                    Some(Whose::Rollback) => self.back.opening(),
+                    None => None,
+                };
+                if let Some(candidate) = lost {
+                    self.pen.set_adrift(candidate, now);
+                }
                 self.append_lost();
                 self.failed(reason);
             }

@@ -5,11 +5,30 @@ use lockmaster::deploylog::Phase;
 
 use super::cluster::Fate;
 use super::shop::{config, config_key, deployment, deployment_key};
-use super::simulation::Simulation;
-use super::world::Afloat;
+use super::simulation::{Fault, Simulation};
+use super::world::{Afloat, Loss};
 
 fn opens(order: &Order) -> bool {
     matches!(order, Order::Append(proposal) if proposal.phase == Some(Phase::Opened))
+}
+
+/// The first of two releases stands, the second was opened, and of the second `late` never gets well.
+fn open_until_well() -> Simulation {
+    let mut simulation = Simulation::new();
+    let always = || vec![config("settings", "1"), deployment("api", "a:1")];
+    simulation.world.push(&[always(), vec![config("moves", "1"), deployment("web", "w:1")]].concat());
+    simulation.run(30);
+    simulation.world.cluster.fates.insert(deployment_key("late"), Fate::Never);
+    simulation.world.push(&[always(), vec![deployment("late", "l:1")]].concat());
+    simulation.run(30);
+    simulation
+}
+
+/// What never got well does.
+fn get_well(simulation: &mut Simulation) {
+    let now = simulation.world.now;
+    simulation.world.cluster.recover(&deployment_key("late"), now);
+    simulation.spread();
 }
 
 #[test]
@@ -63,4 +82,44 @@ fn what_comes_back_after_its_delete_is_deleted_again_though_no_row_ever_told_its
     simulation.spread();
     simulation.converge(&[]);
     simulation.laws.hold("an apply after the delete");
+}
+
+#[test]
+fn what_a_lost_opening_names_is_not_deleted_as_long_as_it_may_still_come() {
+    let mut simulation = open_until_well();
+    let back = [config("settings", "1"), deployment("api", "a:1"), config("moves", "1"), deployment("web", "w:1")];
+    let tip = simulation.world.push(&back);
+    simulation.run_until(0, opens);
+    simulation.faults.insert(simulation.carried, Fault::Lost(Loss::Late(20)));
+    simulation.run_some(1);
+    simulation.world.swallows = true;
+    get_well(&mut simulation);
+    simulation.run(19);
+    assert_eq!(simulation.laws.deletes, [], "the entry may still come");
+    simulation.world.swallows = false;
+    simulation.run(60);
+    assert_eq!(simulation.world.replay.log().standing.as_ref().map(|standing| &standing.commit.id), Some(&tip));
+    assert_eq!(simulation.laws.deletes, [deployment_key("late")]);
+    simulation.converge(&[]);
+    simulation.laws.hold("a late opening");
+}
+
+#[test]
+fn what_a_lost_opening_names_is_deleted_once_that_can_mean_nothing_any_more() {
+    let mut simulation = open_until_well();
+    let stands = simulation.world.tip.clone();
+    simulation.world.push(&[config("settings", "1"), deployment("api", "a:1"), config("moves", "1")]);
+    simulation.run_until(0, opens);
+    simulation.world.swallows = true;
+    simulation.run_some(1);
+    simulation.world.tip = stands;
+    simulation.run(5);
+    get_well(&mut simulation);
+    simulation.run(20);
+    assert_eq!(simulation.laws.deletes, [deployment_key("web")], "it was not named");
+    simulation.run(10);
+    assert_eq!(simulation.laws.deletes, [deployment_key("web"), config_key("moves")]);
+    simulation.world.swallows = false;
+    simulation.converge(&[]);
+    simulation.laws.hold("a lost opening");
 }
