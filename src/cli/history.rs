@@ -145,8 +145,11 @@ impl Wanted {
 
     fn rows<'l>(&self, environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
         let alone = |last| Row { environment, last, opened: None, settled: None, outcome: None, raw: self.raw };
-        let rows: Vec<Row<'l>> =
-            if self.raw { log.entries.iter().map(alone).collect() } else { folded(environment, log) };
+        let rows: Vec<Row<'l>> = if self.raw {
+            log.entries.iter().map(AsRef::as_ref).map(alone).collect()
+        } else {
+            folded(environment, log)
+        };
         rows.into_iter().filter(|row| self.has(row)).collect()
     }
 
@@ -166,7 +169,7 @@ impl Wanted {
 fn folded<'l>(environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
     let mut rows: Vec<Row<'l>> = Vec::new();
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
-    for entry in log.entries.iter().filter(|entry| !entry.lapsed) {
+    for entry in log.entries.iter().map(AsRef::<Entry>::as_ref).filter(|entry| !entry.lapsed) {
         let opened = entry.body.of.and_then(|of| places.get(&of)).and_then(|place| rows.get_mut(*place));
         match (entry.body.phase, opened) {
             (Some(phase), Some(row)) if phase != Phase::Opened => {
@@ -342,7 +345,7 @@ pub(super) fn entry<'l>(environment: &Environment, log: &'l Log, sequence: Optio
         return Err(Reason::new(Code::Usage, format!("`{name}` has no deployment log yet")));
     };
     let sequence = sequence.unwrap_or(newest.sequence);
-    log.entries.iter().find(|entry| entry.sequence == sequence).ok_or_else(|| {
+    log.entries.iter().map(AsRef::as_ref).find(|entry: &&Entry| entry.sequence == sequence).ok_or_else(|| {
         let text =
             format!("the log of `{name}` has no entry `{name}/{sequence}`; its newest is `{name}/{}`", newest.sequence);
         Reason::new(Code::Usage, text)

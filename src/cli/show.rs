@@ -90,7 +90,7 @@ pub(super) async fn show(site: &Site, target: &Target) -> Result<Found, Reason> 
     };
     let entry = history::entry(&environment, &log, sequence)?;
     let name = format!("{}/{}/{}", site.setup.pipeline.name, environment.name, entry.sequence);
-    Ok(Found::Entry(Shown { json: entry.json.clone(), text: text(&name, entry, &site.setup.signers) }))
+    Ok(Found::Entry(Shown { json: entry.json.to_string(), text: text(&name, entry, &site.setup.signers) }))
 }
 
 /// Lines of a name and what it is; further lines of the same name have none.

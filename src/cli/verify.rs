@@ -153,7 +153,7 @@ impl Judged {
     }
 
     fn accepted_head(&self) -> Option<&crate::deploylog::EntryCommit> {
-        self.known.as_ref().and_then(|known| known.log.accepted.as_ref())
+        self.known.as_ref().and_then(|known| known.log.accepted.as_deref())
     }
 
     fn to_json(&self) -> Value {

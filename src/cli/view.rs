@@ -98,7 +98,7 @@ impl View {
             "ref": self.environment.branch,
             "state": self.stand.state,
             "reasons": document::reasons(&self.stand.reasons, &self.place),
-            "accepted": log.accepted.as_ref().map(document::commit),
+            "accepted": log.accepted.as_deref().map(document::commit),
             "standing": log.standing.as_ref().map(document::release),
             "candidate": self.stand.candidate.as_ref().map(document::commit),
             "units": {"total": 1, "proven": proven},

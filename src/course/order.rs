@@ -4,6 +4,7 @@
 //! design). Facts that nobody asked for arrive as [`Event::Tip`] and [`Event::Sighting`].
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -39,7 +40,7 @@ pub struct Brief {
     /// The candidate.
     pub tip: CommitId,
     /// The accepted head.
-    pub accepted: Option<EntryCommit>,
+    pub accepted: Option<Arc<EntryCommit>>,
     /// The standing release: its digest and the digest of its inputs.
     pub standing: Option<StandingBrief>,
     /// What we created in the cluster.

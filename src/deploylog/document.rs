@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::LogName;
 use super::entry::{
-    Action, Counts, EntryCommit, GateVerdict, Genesis, Held, Phase, Proposal, Rollback, Stated, Upstream,
+    Action, Counts, EntryCommit, GateVerdict, Genesis, Held, Part, Phase, Proposal, Rollback, Stated, Upstream,
 };
-use crate::name::{Digest, EnvironmentName, Fingerprint, PipelineName, Reason};
+use crate::name::{Digest, EnvironmentName, Fingerprint, PipelineName, Reason, UnitName};
 
 /// The version of `entry.json` that this agent writes, and the only one it reads.
 pub const FORMAT_VERSION: u64 = 1;
@@ -37,7 +37,7 @@ pub(super) struct Document {
     pub(super) agent: Fingerprint,
     pub(super) action: Action,
     pub(super) phase: Option<Phase>,
-    pub(super) units: Vec<String>,
+    pub(super) units: Vec<UnitName>,
     pub(super) actor: String,
     pub(super) commit: Option<EntryCommit>,
     pub(super) release: Option<Digest>,
@@ -56,6 +56,8 @@ pub(super) struct Document {
     pub(super) reasons: Vec<Reason>,
     pub(super) gates: Vec<GateVerdict>,
     pub(super) counts: Option<Counts>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) parts: BTreeMap<UnitName, Part>,
     pub(super) durations_ms: BTreeMap<String, u64>,
     pub(super) genesis: Option<Genesis>,
     pub(super) files: BTreeMap<String, Digest>,
@@ -108,6 +110,7 @@ impl Document {
             reasons,
             gates,
             counts,
+            parts: proposal.parts.clone(),
             durations_ms: proposal.durations_ms.clone(),
             genesis: proposal.genesis.clone(),
             files,
@@ -164,6 +167,7 @@ impl Document {
             reasons: self.reasons,
             gates: self.gates,
             counts: self.counts,
+            parts: self.parts,
             durations_ms: self.durations_ms,
             genesis: self.genesis,
             files,

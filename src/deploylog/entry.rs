@@ -1,10 +1,11 @@
 //! What an entry says: the vocabulary of the deployment log.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RepoPath};
+use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RepoPath, UnitName};
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -118,8 +119,9 @@ pub struct Proposal {
     pub action: Action,
     /// How far it came; `None` for a refusal, a wait, a genesis.
     pub phase: Option<Phase>,
-    /// The units it is about: `.` for an environment without `units`.
-    pub units: Vec<String>,
+    /// The units it is about: `.` for an environment without `units`; none where it is about the environment itself, as a
+    /// genesis or a freeze.
+    pub units: Vec<UnitName>,
     /// Who caused it: a principal, or `agent`.
     pub actor: String,
     /// The commit it is about; `None` for a genesis.
@@ -149,6 +151,8 @@ pub struct Proposal {
     pub gates: Vec<GateVerdict>,
     /// What the plan touches.
     pub counts: Option<Counts>,
+    /// Where it is about several units: what it says of each alone. What stands above holds for all of them.
+    pub parts: BTreeMap<UnitName, Part>,
     /// Milliseconds per step, by the step's name.
     pub durations_ms: BTreeMap<String, u64>,
     /// For a genesis: the cluster's uid (of the namespace `kube-system`) and the introductions.
@@ -164,7 +168,7 @@ impl Proposal {
         Proposal {
             action,
             phase,
-            units: vec![".".to_owned()],
+            units: vec![UnitName::whole()],
             actor: "agent".to_owned(),
             commit,
             release: None,
@@ -179,11 +183,51 @@ impl Proposal {
             reasons: Vec::new(),
             gates: Vec::new(),
             counts: None,
+            parts: BTreeMap::new(),
             durations_ms: BTreeMap::new(),
             genesis: None,
             files: BTreeMap::new(),
         }
     }
+}
+
+/// What an entry about several units says of one of them alone; the fields are those of a [`Proposal`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Part {
+    /// The release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Digest>,
+    /// The images that its objects run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// What proved its content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<Upstream>,
+    /// Where it goes back to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// What does not deploy again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Held>,
+    /// Its Jobs that cannot be undone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub irreversible: Vec<String>,
+    /// The opening that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<u64>,
+    /// The opening that it takes the place of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub supersedes: Option<u64>,
+    /// Why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    /// The gates as they stood.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateVerdict>,
+    /// What the plan touches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
 }
 
 /// The release of another environment that proved the content of a promotion.
@@ -302,7 +346,7 @@ pub struct Entry {
     /// SHA-256 of the exact bytes of its `entry.json`.
     pub hash: Digest,
     /// Those bytes: canonical JSON, one line.
-    pub json: String,
+    pub json: Arc<str>,
     /// When it was sealed.
     pub time: Timestamp,
     /// An entry that reached the store later than its `notAfter`: in the chain, and means nothing (course.md rule 20).

@@ -203,7 +203,7 @@ pub fn release_before(log: &Log, inputs: &Inputs) -> Option<Logged> {
 }
 
 fn valid(log: &Log) -> impl Iterator<Item = &Entry> {
-    log.entries.iter().filter(|entry| !entry.lapsed)
+    log.entries.iter().map(AsRef::as_ref).filter(|entry: &&Entry| !entry.lapsed)
 }
 
 /// An `opened` entry and what came of it. Inputs are read only where somebody asks for them.

@@ -11,8 +11,10 @@ mod inputs;
 mod packing;
 mod replay;
 mod seal;
+mod units;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -20,7 +22,7 @@ use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, PipelineName, Rea
 
 pub use document::FORMAT_VERSION;
 pub use entry::{
-    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Phase, Proposal, Rollback,
+    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Part, Phase, Proposal, Rollback,
     Signer, Stated, Upstream,
 };
 pub use evidence::{Evidence, Freeze, Hold, Logged, Past, STATEMENTS, release_before};
@@ -92,15 +94,18 @@ pub struct Attached {
 /// What a verified log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Log {
-    /// Every entry, oldest first.
-    pub entries: Vec<Entry>,
+    /// Every entry, oldest first. In the log as one unit reads it: those about that unit, as if they were about nothing
+    /// else, and those about the environment.
+    pub entries: Vec<Arc<Entry>>,
     /// The commit id of the newest entry, the next one's first parent.
     pub tip: Option<CommitId>,
     /// The files, by path, that the next entry carries on: those of the newest entry that did not lapse, without its
     /// `evidence/`, which belongs to one entry.
     pub attached: BTreeMap<String, Attached>,
-    /// The last commit opened.
-    pub accepted: Option<EntryCommit>,
+    /// The accepted head: the last commit that any unit opened.
+    pub accepted: Option<Arc<EntryCommit>>,
+    /// The accepted head before that one.
+    pub accepted_before: Option<CommitId>,
     /// The last opened release.
     pub standing: Option<StandingRelease>,
     /// `opened` entries before the standing one that have no final outcome: to be closed as superseded.
@@ -110,13 +115,14 @@ pub struct Log {
 }
 
 impl Log {
-    /// Whether a commit was opened already, and nothing else is to be said of it. The one that a rollback left at the head
-    /// of its branch is a candidate again: what holds it may end.
+    /// Whether the standing release was opened at this commit, and nothing else is to be said of it. The one that a rollback
+    /// left at the head of its branch is a candidate again: what holds it may end.
     #[must_use]
     pub fn is_accepted(&self, commit: &CommitId) -> bool {
-        let rollback = self.standing.as_ref().and_then(|standing| standing.rollback.as_ref());
-        let left = rollback.is_some_and(Rollback::leaves_head);
-        !left && self.accepted.as_ref().is_some_and(|accepted| accepted.id == *commit)
+        self.standing.as_ref().is_some_and(|standing| {
+            let left = standing.rollback.as_ref().is_some_and(Rollback::leaves_head);
+            !left && standing.commit.id == *commit
+        })
     }
 }
 

@@ -3,14 +3,16 @@
 //! Everything an entry says is compared with what its chain, its tree and its own bytes allow; nothing is repaired.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::document::{DOCUMENT_PATH, Document, not_after};
 use super::entry::{Action, Entry, Phase, Proposal, Rollback};
 use super::git_object::{GitObject, ObjectKind, read_commit, read_trees, write_trees};
 use super::packing::unpack;
 use super::seal::{EVIDENCE, headers, may_be_attached, starts_right};
+use super::units::{UNITS, inputs_path};
 use super::{Attached, Log, LogName, StandingRelease, Stored, Violation};
-use crate::name::{Code, CommitId, Digest, Fingerprint, ObjectId, Reason};
+use crate::name::{Code, CommitId, Digest, Fingerprint, ObjectId, Reason, UnitName};
 use crate::signature::{GIT_NAMESPACE, verify_ssh};
 
 /// Reads a log from its stored entries and verifies all of it: sequence, chain, hashes, signatures by the one key. The
@@ -32,6 +34,10 @@ pub struct Replay {
     name: LogName,
     key: Fingerprint,
     log: Log,
+    /// The log as each unit with a name reads it.
+    units: BTreeMap<UnitName, Log>,
+    /// The entries that are about the environment: every unit reads them.
+    common: Vec<Arc<Entry>>,
     /// Every attached blob of the chain so far.
     known: BTreeMap<ObjectId, Digest>,
 }
@@ -46,13 +52,30 @@ impl Replay {
     /// A log of which nothing is read yet.
     #[must_use]
     pub fn new(name: LogName, key: Fingerprint) -> Self {
-        Replay { name, key, log: Log::default(), known: BTreeMap::new() }
+        Replay { name, key, log: Log::default(), units: BTreeMap::new(), common: Vec::new(), known: BTreeMap::new() }
     }
 
-    /// The log so far.
+    /// The log so far, every entry as it was written.
     #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The units with a name that the log is about.
+    pub fn units(&self) -> impl Iterator<Item = &UnitName> {
+        self.units.keys()
+    }
+
+    /// The log so far, as one unit reads it.
+    #[must_use]
+    pub fn of_unit(&self, unit: &UnitName) -> Log {
+        if unit.is_whole() {
+            return self.log.clone();
+        }
+        let nothing = || Log { entries: self.common.clone(), ..Log::default() };
+        let log = self.units.get(unit).cloned().unwrap_or_else(nothing);
+        let (accepted, accepted_before) = (self.log.accepted.clone(), self.log.accepted_before.clone());
+        Log { tip: self.log.tip.clone(), accepted, accepted_before, ..log }
     }
 
     /// Verifies the next entry and takes it in.
@@ -67,8 +90,37 @@ impl Replay {
             return Err(self.violation(Code::SequenceGap, place, what));
         }
         let opened = self.open(entry)?;
-        self.log.fold(opened);
+        self.fold(opened);
         Ok(())
+    }
+
+    /// Takes in the next entry. A lapsed one keeps its place in the chain and changes nothing else.
+    fn fold(&mut self, opened: Opened) {
+        let Opened { entry, mut attached } = opened;
+        for (unit, body) in entry.body.by_unit() {
+            let entry = Arc::new(Entry { body, ..entry.without_body() });
+            let nothing = || Log { entries: self.common.clone(), ..Log::default() };
+            self.units.entry(unit.clone()).or_insert_with(nothing).fold(entry, &attached);
+        }
+        let entry = Arc::new(entry);
+        if entry.body.units.is_empty() {
+            self.common.push(Arc::clone(&entry));
+            self.units.values_mut().for_each(|log| log.entries.push(Arc::clone(&entry)));
+        }
+        let log = &mut self.log;
+        log.tip = Some(entry.id.clone());
+        if !entry.lapsed {
+            log.accept(&entry);
+            if entry.body.units.iter().all(UnitName::is_whole) {
+                log.fold(Arc::clone(&entry), &attached);
+            } else {
+                log.entries.push(Arc::clone(&entry));
+            }
+            attached.retain(|path, _| !path.starts_with(EVIDENCE) && !path.starts_with(UNITS));
+            log.attached = attached;
+        } else {
+            log.entries.push(entry);
+        }
     }
 
     /// Verifies one entry against the log so far.
@@ -124,8 +176,17 @@ impl Replay {
         if !starts_right(document.action, document.genesis.is_some(), sequence) {
             return mismatch("is not what this place of a log needs: a genesis first, and only there".to_owned());
         }
-        if document.phase == Some(Phase::Opened) && (document.commit.is_none() || document.release.is_none()) {
+        let named = |unit: &UnitName| document.parts.get(unit).is_some_and(|part| part.release.is_some());
+        let released = document.release.is_some() || document.units.iter().all(named);
+        let opens = document.commit.is_some() && released && !document.units.is_empty();
+        if document.phase == Some(Phase::Opened) && !opens {
             return mismatch("opens nothing: it names no commit or no release".to_owned());
+        }
+        let units: BTreeSet<&UnitName> = document.units.iter().collect();
+        let whole = units.iter().any(|unit| unit.is_whole());
+        let alone = units.len() == document.units.len() && (!whole || units.len() == 1);
+        if !alone || !document.parts.keys().all(|unit| units.contains(unit) && !unit.is_whole()) {
+            return mismatch("is about a unit twice, or says something of one that it is not about".to_owned());
         }
         Ok(())
     }
@@ -199,32 +260,51 @@ fn read_entry(stored: &Stored, commit: &GitObject, tree: &Tree<'_>, document: Do
         sequence: stored.sequence,
         id: CommitId(commit.id.clone()),
         hash: Digest::of(tree.document),
-        json: String::from_utf8_lossy(tree.document).into_owned(),
+        json: String::from_utf8_lossy(tree.document).into(),
         time: document.time,
         lapsed: stored.stored_at > document.not_after,
         body: document.into_proposal(files),
     }
 }
 
+impl Entry {
+    fn without_body(&self) -> Entry {
+        let (id, hash, json) = (self.id.clone(), self.hash, Arc::clone(&self.json));
+        let body = Proposal::new(self.body.action, None, None);
+        Entry { sequence: self.sequence, id, hash, json, time: self.time, lapsed: self.lapsed, body }
+    }
+}
+
 impl Log {
-    /// Takes in the next entry. A lapsed one keeps its place in the chain and changes nothing else.
-    fn fold(&mut self, opened: Opened) {
-        let Opened { entry, mut attached } = opened;
-        self.tip = Some(entry.id.clone());
+    /// Takes in the next entry of a unit; `attached` are all files of its tree.
+    fn fold(&mut self, entry: Arc<Entry>, attached: &BTreeMap<String, Attached>) {
         if !entry.lapsed {
             match (entry.body.phase, entry.body.action) {
-                (Some(Phase::Opened), _) => self.fold_opening(&entry, &attached),
+                (Some(Phase::Opened), _) => self.fold_opening(&entry, attached),
                 (Some(phase), _) => self.fold_outcome(&entry, phase),
                 (None, Action::Refuse | Action::Wait) => self.fold_refusal(&entry.body),
                 (None, _) => {}
             }
-            attached.retain(|path, _| !path.starts_with(EVIDENCE));
-            self.attached = attached;
         }
         self.entries.push(entry);
     }
 
-    /// The accepted head and the standing release move here, and nowhere else (DESIGN.md, section 3, step 9).
+    /// The accepted head moves here, and nowhere else (DESIGN.md, section 3, step 9).
+    fn accept(&mut self, entry: &Entry) {
+        let rollback =
+            entry.body.rollback.as_ref().or_else(|| entry.body.parts.values().find_map(|part| part.rollback.as_ref()));
+        if entry.body.phase != Some(Phase::Opened) || rollback.is_some_and(Rollback::leaves_head) {
+            return;
+        }
+        let Some(commit) = &entry.body.commit else { return };
+        let before = self.accepted.as_ref().map(|accepted| &accepted.id);
+        if before != Some(&commit.id) {
+            self.accepted_before = before.cloned();
+        }
+        self.accepted = Some(Arc::new(commit.clone()));
+    }
+
+    /// The standing release of a unit moves here, and nowhere else (DESIGN.md, section 3, step 9).
     fn fold_opening(&mut self, entry: &Entry, attached: &BTreeMap<String, Attached>) {
         let (Some(commit), Some(release)) = (&entry.body.commit, entry.body.release) else { return };
         if let Some(replaced) = self.standing.take() {
@@ -233,15 +313,13 @@ impl Log {
                 self.unclosed.push(replaced.sequence);
             }
         }
-        if !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head) {
-            self.accepted = Some(commit.clone());
-        }
+        let inputs = entry.body.units.first().map(inputs_path).and_then(|path| attached.get(&path));
         self.standing = Some(StandingRelease {
             sequence: entry.sequence,
             release,
             commit: commit.clone(),
             // Without the file, no candidate's inputs are equal to it: an empty render never opens.
-            inputs: attached.get("inputs").map_or_else(|| Digest::of(b""), |file| file.digest),
+            inputs: inputs.map_or_else(|| Digest::of(b""), |file| file.digest),
             rollback: entry.body.rollback.clone(),
             opened_at: entry.time,
             outcome: None,

@@ -79,12 +79,18 @@ fn message(document: &Document) -> String {
     }
     text.truncate(text.trim_end().len());
     text.push('\n');
-    for (index, reason) in document.reasons.iter().enumerate() {
+    let of_units = document.parts.iter().flat_map(|(unit, part)| part.reasons.iter().map(move |it| (Some(unit), it)));
+    let reasons = document.reasons.iter().map(|reason| (None, reason)).chain(of_units);
+    for (index, (unit, reason)) in reasons.take(REASONS_LIMIT).enumerate() {
         let gap = if index == 0 { "\n" } else { "" };
-        let _ = writeln!(text, "{gap}{}: {}", reason.code, one_line(&reason.message));
+        let unit = unit.map_or(String::new(), |unit| format!("{unit}: "));
+        let _ = writeln!(text, "{gap}{unit}{}: {}", reason.code, one_line(&reason.message));
     }
     text
 }
+
+/// How many reasons the message repeats; `entry.json` has all of them.
+const REASONS_LIMIT: usize = 50;
 
 /// How much of a subject the message repeats, in characters; `entry.json` has all of it.
 const SUBJECT_LIMIT: usize = 100;
@@ -125,7 +131,9 @@ pub(super) fn may_be_attached(path: &str) -> bool {
 
 fn assert_replayable(proposal: &Proposal, sequence: u64) {
     let opens = proposal.phase == Some(Phase::Opened);
-    assert!(!opens || (proposal.commit.is_some() && proposal.release.is_some()), "because a release has both");
+    let released = |unit| proposal.parts.get(unit).is_some_and(|part| part.release.is_some());
+    let released = proposal.release.is_some() || proposal.units.iter().all(released);
+    assert!(!opens || (proposal.commit.is_some() && released), "because a release has both");
     assert!(
         starts_right(proposal.action, proposal.genesis.is_some(), sequence),
         "because a log starts with its genesis"

@@ -104,8 +104,13 @@ impl Laws {
             let names = entry.body.files.keys().filter_map(|path| path.strip_prefix(STATEMENTS));
             names.filter_map(|hex| format!("sha256:{hex}").parse().ok()).collect()
         };
-        let before =
-            world.replay.log().entries.iter().filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
+        let before = world
+            .replay
+            .log()
+            .entries
+            .iter()
+            .map(std::convert::AsRef::<Entry>::as_ref)
+            .filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
         let earlier = before.filter(|entry| entry.body.phase == Some(Phase::Opened));
         let used: BTreeSet<Digest> = earlier.flat_map(hashes).collect();
         let mut people = BTreeSet::new();
@@ -130,7 +135,8 @@ impl Laws {
 
 /// The openings before one, newest first.
 fn opened_before<'w>(world: &'w World, opened: &'w Entry) -> impl Iterator<Item = &'w Entry> {
-    let entries = world.replay.log().entries.iter().rev().filter(|entry| !entry.lapsed);
+    let entries =
+        world.replay.log().entries.iter().map(std::convert::AsRef::<Entry>::as_ref).rev().filter(|entry| !entry.lapsed);
     entries.filter(|entry| entry.sequence < opened.sequence && entry.body.phase == Some(Phase::Opened))
 }
 
@@ -144,7 +150,7 @@ fn before(world: &World, opened: &Entry) -> Option<CommitId> {
 impl Laws {
     /// Content that is held does not come again.
     fn held(&mut self, world: &World, opened: &Entry, files: &Contents) {
-        let log = world.replay.log().entries.iter();
+        let log = world.replay.log().entries.iter().map(std::convert::AsRef::<Entry>::as_ref);
         let valid = log.filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
         let ended: BTreeSet<u64> = valid
             .clone()

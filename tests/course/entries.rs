@@ -64,7 +64,8 @@ impl Laws {
     fn told_once(&mut self, log: &Log, last: &Entry) {
         let codes =
             |entry: &Entry| entry.body.reasons.iter().map(|r| r.code).collect::<std::collections::BTreeSet<_>>();
-        let before = log.entries.iter().rev().skip(1).filter(|entry| !entry.lapsed);
+        let before =
+            log.entries.iter().map(std::convert::AsRef::<Entry>::as_ref).rev().skip(1).filter(|entry| !entry.lapsed);
         let mut since = before.take_while(|entry| entry.body.phase != Some(Phase::Opened));
         let commit = |entry: &Entry| entry.body.commit.as_ref().map(|commit| commit.id.clone());
         let same = |entry: &Entry| {

@@ -274,16 +274,21 @@ impl Laws {
     pub(crate) fn heads(&mut self, world: &World) {
         let log = world.replay.log();
         let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
-        if !log.entries.last().is_some_and(|last| last.body.phase == Some(Phase::Opened) && moves(&last)) {
+        if !log.entries.last().is_some_and(|last| last.body.phase == Some(Phase::Opened) && moves(&last.as_ref())) {
             return;
         }
-        let opened = log.entries.iter().filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
+        let opened = log
+            .entries
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed);
         let opened = opened.filter(moves);
         let heads: Vec<&CommitId> = opened.filter_map(|entry| entry.body.commit.as_ref().map(|c| &c.id)).collect();
         let Some((last, before)) = heads.split_last() else { return };
         // What was rolled back with the head where it is may come again, once nothing holds it.
         let opening = |entry: &&Entry| entry.body.phase == Some(Phase::Opened) && !entry.lapsed;
-        let undone = log.entries.iter().filter(opening).rev().nth(1).is_some_and(|entry| !moves(&entry));
+        let undone =
+            log.entries.iter().map(AsRef::as_ref).filter(opening).rev().nth(1).is_some_and(|entry| !moves(&entry));
         if before.contains(last) && !undone {
             self.broken("no opening twice", last.short());
         }

@@ -116,7 +116,7 @@ impl Observer {
                     environment.name, entry.sequence, entry.body.action, entry.body.phase
                 )
             });
-            Ok(log.entries.into_iter().rev().find(|entry| is(entry)).ok_or(newest))
+            Ok(log.entries.iter().rev().find(|entry| is(entry)).map(|entry| entry.as_ref().clone()).ok_or(newest))
         })
         .await
     }
