@@ -118,7 +118,7 @@ fn a_finding_as_json_is_a_reason_with_severity_and_suggestion() {
 
 #[test]
 fn every_finding_is_told_at_once_in_the_order_of_the_text() {
-    let text = with("deadline: 10M\n    units: a").replace("kind: Pipeline", "kind: Pipelines");
+    let text = with("deadline: 10M\n    slo: a").replace("kind: Pipeline", "kind: Pipelines");
     let expected = "error[invalid-value]: `kind` in the pipeline is `Pipelines`, expected `Pipeline`
  --> lockmaster.yaml:2:7
   |
@@ -132,11 +132,11 @@ error[invalid-value]: `deadline` in environment `prod` is `10M`, expected a dura
 13 |     deadline: 10M
    |               ^^^
 
-error[invalid-value]: `units` in environment `prod` is not supported yet
+error[invalid-value]: `slo` in environment `prod` is not supported yet
   --> lockmaster.yaml:14:5
    |
-14 |     units: a
-   |     ^^^^^
+14 |     slo: a
+   |     ^^^
   hint: this version does not have it; take the key out only if you can do without what it guards
 lockmaster.yaml: 3 errors, 0 warnings
 ";

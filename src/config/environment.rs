@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::field::{Field, Fields, Findings};
 use super::node::Node;
-use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, probe, promotion, value};
+use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, probe, promotion, units, value};
 use crate::name::{CheckName, Code, EnvironmentName, Principal, RoleName};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::{Renderer, Sources};
@@ -20,7 +20,7 @@ const PRUNE_SHARE: f64 = 0.3;
 const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
 /// Keys that are designed and not built. Each one is a rule somebody counts on, so none is passed over in silence.
-pub(super) const NOT_YET: [&str; 4] = ["policies", "slo", "units", "serviceAccount"];
+pub(super) const NOT_YET: [&str; 3] = ["policies", "slo", "serviceAccount"];
 
 /// Names that the pipeline declares, for the names that an environment uses.
 pub(super) struct Declared<'a> {
@@ -56,6 +56,7 @@ pub(super) fn environment(
     let branch = fields.need("branch", findings).and_then(|field| field.parse(findings, value::branch));
     let renderer = or(fields.take("renderer"), Renderer::Auto, |field| renderer(field, findings));
     let paths = one_or_many(&mut fields, ["path", "paths"], findings, value::repo_path);
+    let units = units::units(&mut fields, findings);
     let namespaces = one_or_many(&mut fields, ["namespace", "namespaces"], findings, value::namespace);
     let cluster_kinds =
         or(fields.take("clusterKinds"), Vec::new(), |field| field.parse_list(findings, 0, value::group_kind));
@@ -87,6 +88,7 @@ pub(super) fn environment(
         name: name?,
         branch: branch?,
         sources: Sources { paths: paths.values, renderer: renderer? },
+        units: units?,
         namespaces: namespaces.values,
         default_namespace,
         cluster_kinds: cluster_kinds?,

@@ -104,6 +104,8 @@ struct FullEnvironment<'a> {
     path: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     paths: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    units: Option<String>,
     renderer: Renderer,
     #[serde(skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
@@ -223,6 +225,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         name,
         branch,
         sources,
+        units,
         namespaces,
         default_namespace,
         cluster_kinds,
@@ -245,6 +248,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         branch: branch.short(),
         path,
         paths,
+        units: units.as_ref().map(ToString::to_string),
         renderer: sources.renderer,
         namespace: default_namespace.as_deref(),
         namespaces: if default_namespace.is_some() { &[] } else { namespaces },

@@ -14,6 +14,7 @@ mod node;
 mod pipeline;
 mod probe;
 mod promotion;
+mod units;
 mod url;
 mod value;
 
@@ -36,6 +37,7 @@ use crate::revision::Carriers;
 pub use check::check_signers;
 pub use expand::expand;
 pub use pipeline::read;
+pub use units::{FoundUnits, Units};
 pub use url::{InvalidUrl, RemoteUrl, Transport};
 
 /// The `apiVersion` of a Pipeline.
@@ -218,6 +220,8 @@ pub struct Environment {
     pub branch: RefName,
     /// What of a commit it renders.
     pub sources: Sources,
+    /// Which directories below its one path have releases of their own; `None`: all it renders is one unit.
+    pub units: Option<Units>,
     /// The namespaces it may write into; never empty.
     pub namespaces: Vec<String>,
     /// The namespace of an object that names none; `None` where `namespaces` lists several.

@@ -191,6 +191,7 @@ pub(super) fn check_upstreams(
             findings.suggest(Code::UnknownName, place, message, suggestion);
             continue;
         }
+        check_units(environment, find(from), place, findings);
         let mut seen = BTreeSet::from([name]);
         let mut next = find(from);
         while let Some(upstream) = next {
@@ -204,4 +205,26 @@ pub(super) fn check_upstreams(
             next = upstream.promotion.from.as_ref().and_then(find);
         }
     }
+}
+
+/// A release of a unit is proven by releases of the unit of the same name.
+fn check_units(
+    environment: &Environment,
+    upstream: Option<&Environment>,
+    place: &std::ops::Range<usize>,
+    findings: &mut Findings<'_>,
+) {
+    let Some(upstream) = upstream.filter(|upstream| upstream.units.is_some() != environment.units.is_some()) else {
+        return;
+    };
+    let (name, from) = (&environment.name, &upstream.name);
+    let message = match &environment.units {
+        Some(units) => {
+            format!(
+                "environment `{name}` has `units: {units}`, but `{from}`, which it is promoted from, has no `units`"
+            )
+        }
+        None => format!("environment `{name}` has no `units`, but `{from}`, which it is promoted from, has some"),
+    };
+    findings.error(Code::InvalidValue, place, message);
 }

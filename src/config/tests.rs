@@ -20,6 +20,7 @@ spec:
 ";
 
 mod checks;
+mod units;
 
 /// The messages against a text, with their codes and places.
 fn findings(text: &str) -> Vec<String> {
@@ -59,6 +60,7 @@ fn absent_keys_have_their_defaults() {
         name: "dev".parse().expect(parsed),
         branch: RefName::branch("env/dev").expect(parsed),
         sources: Sources { paths: vec!["overlays/dev".parse().expect(parsed)], renderer: Renderer::Auto },
+        units: None,
         namespaces: vec!["shop-dev".to_owned()],
         default_namespace: Some("shop-dev".to_owned()),
         cluster_kinds: Vec::new(),
@@ -231,7 +233,8 @@ fn expanding_what_was_expanded_changes_nothing() {
         "windows: [Mon-Fri 09:00-16:30 Europe/Berlin]\n    freezes: [{from: 2026-12-20, until: 2027-01-02 12:00, zone: UTC, reason: \
          \"no\"}, {from: \"2026-12-20T00:00:00Z\", until: \"2026-12-21T00:00:00Z\"}]",
     );
-    for text in [BASE.to_owned(), odd, ssh, password, several, calendar] {
+    let units = environment_with("units: \"*\"");
+    for text in [BASE.to_owned(), odd, ssh, password, several, calendar, units] {
         let first = only(&text);
         let full = expand(&first);
         let second = only(&full);

@@ -82,7 +82,7 @@ codes! {
     KeyRevoked "key-revoked" Refused "revoked since a log sequence; if it signed the accepted head, no promotion until re-signed";
     MergeNotPlain "merge-not-plain" Refused "a carrier merge changes a path on both sides, or one that neither side has";
     PathNotFound "path-not-found" Refused "the environment's path is not in the commit";
-    UnsafePath "unsafe-path" Refused "link or path leaves the source; submodule or LFS pointer";
+    UnsafePath "unsafe-path" Refused "link or path leaves the source; submodule or LFS pointer; the directory of a unit that has no name of one";
     InvalidYaml "invalid-yaml" Refused "not YAML as kubectl reads it, or a key twice; file, line, column";
     InvalidObject "invalid-object" Refused "apiVersion, kind, name or a value wrong, or sets uid, status, managedFields; no Secret values echoed";
     DuplicateObject "duplicate-object" Refused "same object in two files; names both";

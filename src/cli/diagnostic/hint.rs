@@ -66,7 +66,7 @@ pub fn hint(reason: &Reason, place: &Place) -> Option<String> {
     of_history(code, reason, place)
         .or_else(|| of_signatures(code, reason, place))
         .or_else(|| of_promotion(code, reason, place))
-        .or_else(|| of_sources(code))
+        .or_else(|| of_sources(code, reason))
         .or_else(|| of_cluster(code, reason, place))
         .or_else(|| of_state(code, reason, place))
         .or_else(|| of_gates(code, place))
@@ -218,10 +218,13 @@ fn unsquashed(place: &Place) -> String {
     format!("merge without squash, or set `carriers: allow` on `{}`", place.environment())
 }
 
-fn of_sources(code: Code) -> Option<String> {
+fn of_sources(code: Code, reason: &Reason) -> Option<String> {
     let text = match code {
         Code::PathNotFound => {
             "see what the commit holds: git ls-tree -d --name-only -r COMMIT; then correct `path` in the pipeline"
+        }
+        Code::UnsafePath if reason.message.contains(" cannot be a unit: ") => {
+            "rename the directory, or move it away from the units"
         }
         Code::UnsafePath => {
             "copy the file into the environment's path: links must stay inside, submodules and LFS are not read"
