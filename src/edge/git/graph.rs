@@ -127,7 +127,7 @@ impl<'o> Graph<'o> {
         Graph { odb, commits: HashMap::new() }
     }
 
-    fn has(&self, id: Oid) -> bool {
+    pub(super) fn has(&self, id: Oid) -> bool {
         self.odb.read_header(id).is_ok_and(|(_, kind)| kind == ObjectType::Commit)
     }
 

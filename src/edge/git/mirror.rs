@@ -1,6 +1,6 @@
 //! The bare mirror of a remote: a cache that can be thrown away and fetched again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -87,6 +87,8 @@ pub struct Mirror {
     pub(super) fetching: Mutex<()>,
     /// What tags led to and is not kept.
     pub(super) passed: Mutex<BTreeMap<ObjectId, Passed>>,
+    /// Trees that are known to hold no link and no submodule.
+    pub(super) plain: Mutex<HashSet<Oid>>,
 }
 
 impl Mirror {
@@ -102,6 +104,7 @@ impl Mirror {
             limits: Limits::default(),
             fetching: Mutex::new(()),
             passed: Mutex::default(),
+            plain: Mutex::default(),
         };
         let _alone = mirror.alone()?;
         if !mirror.is_sound() {

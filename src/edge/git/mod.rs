@@ -7,6 +7,7 @@
 //! a person signs and pushes is done by that person's own program ([`GitCommand`]).
 
 mod borrow;
+mod changed;
 mod clone;
 mod connect;
 mod error;

@@ -233,7 +233,7 @@ fn is_dot_git(name: &str) -> bool {
     bare == ".git" || bare == "git~1"
 }
 
-fn join(directory: &str, name: &[u8]) -> Result<String, GitError> {
+pub(super) fn join(directory: &str, name: &[u8]) -> Result<String, GitError> {
     let separator = if directory.is_empty() { "" } else { "/" };
     match std::str::from_utf8(name) {
         Ok(name) => Ok(format!("{directory}{separator}{name}")),
