@@ -12,7 +12,7 @@ use crate::name::{Code, Reason, RepoPath};
 const DEPTH_LIMIT: usize = 64;
 
 /// The names of a kustomization file (kustomize, `api/konfig/general.go`).
-const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
+pub(super) const FILE_NAMES: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
 
 /// Reads everything that building this directory reads.
 ///

@@ -10,10 +10,12 @@ mod kustomize;
 mod plain;
 mod plugin;
 mod remote;
+mod touched;
 mod walk;
 
 pub use close::close;
 pub use images::{image_name, images, images_by_object, is_pinned};
+pub use touched::is_touched;
 
 use std::collections::BTreeMap;
 
