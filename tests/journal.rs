@@ -7,7 +7,7 @@ use http::{Method, Request, Response};
 use kube::client::Body;
 use lockmaster::deploylog::Sealed;
 use lockmaster::edge::journal::{Appended, Journal, JournalError, Version};
-use lockmaster::name::{Code, Digest, EnvironmentName};
+use lockmaster::name::{Code, Digest, EnvironmentName, UnitName};
 use lockmaster::plan::Inventory;
 use serde_json::{Value, json};
 
@@ -75,6 +75,10 @@ fn stored(mut object: Value) -> Value {
     object["metadata"]["resourceVersion"] = "7".into();
     object["metadata"]["uid"] = "u".into();
     object
+}
+
+fn whole() -> UnitName {
+    UnitName::whole()
 }
 
 fn dev() -> EnvironmentName {
@@ -232,15 +236,76 @@ async fn what_cannot_be_read_is_never_absent() {
     for answer in broken {
         let (journal, _) = journal(move |_, _| answer.clone());
         assert!(journal.release(&dev(), digest).await.is_err());
-        assert!(journal.inventory(&dev()).await.is_err());
+        assert!(journal.inventory(&dev(), &whole()).await.is_err());
         assert!(journal.first_seen(&dev()).await.is_err());
         assert!(journal.read_agent_key("lockmaster-agent").await.is_err());
         assert!(journal.agent_key("lockmaster-agent").await.is_err());
     }
     let (journal, _) = journal(|_, _| missing());
     assert_eq!(journal.release(&dev(), digest).await, Ok(None));
-    assert_eq!(journal.inventory(&dev()).await, Ok((Inventory::default(), Version::ABSENT)));
+    assert_eq!(journal.inventory(&dev(), &whole()).await, Ok((Inventory::default(), Version::ABSENT)));
     assert!(journal.read_agent_key("lockmaster-agent").await.expect("because there is none").is_none());
+}
+
+/// What a journal sends for an empty inventory, as a server stores it.
+async fn inventory_of(unit: &UnitName) -> Value {
+    let (journal, seen) = journal(|_, _| Answer::Echo);
+    journal.put_inventory(&dev(), unit, &Inventory::default(), &Version::ABSENT).await.expect("because it is echoed");
+    let seen = seen.lock().expect("because no thread panicked with it");
+    stored(seen.last().expect("because it was sent").2.clone())
+}
+
+fn list(items: &[Value]) -> Answer {
+    let metadata = json!({"resourceVersion": "8"});
+    Answer::Json(200, json!({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": metadata, "items": items}))
+}
+
+#[tokio::test]
+async fn the_inventories_of_all_units_are_one_request() {
+    let mut items = vec![inventory_of(&whole()).await];
+    for number in 0..90 {
+        items.push(inventory_of(&format!("unit-{number}").parse().expect("because it is the name of a unit")).await);
+    }
+    let (journal, seen) = journal(move |_, _| list(&items));
+    let read = journal.inventories(&dev()).await.expect("because the server answers");
+    assert_eq!(read.len(), 91);
+    let seen = seen.lock().expect("because no thread panicked with it");
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(seen[0].1.contains("lockmaster.dev%2Fkind%3Dinventory"), "{}", seen[0].1);
+}
+
+#[tokio::test]
+async fn an_inventory_that_does_not_say_whose_it_is_is_damaged_and_never_left_out() {
+    let (good, web) = (inventory_of(&whole()).await, "web".parse::<UnitName>().expect("because it is one"));
+    let without = |mut object: Value| {
+        object["metadata"]["labels"].as_object_mut().expect("because it is labelled").remove("lockmaster.dev/unit");
+        object
+    };
+    let with = |mut object: Value, field: &str, value: &str| {
+        match field {
+            "name" => object["metadata"]["name"] = value.into(),
+            label => object["metadata"]["labels"][label] = value.into(),
+        }
+        object
+    };
+    let of_web = inventory_of(&web).await;
+    for (what, object) in [
+        ("no label", without(of_web.clone())),
+        ("the label of another", with(of_web.clone(), "lockmaster.dev/unit", "api")),
+        ("a label that names none", with(of_web.clone(), "lockmaster.dev/unit", "Web")),
+        ("the label of the whole", with(good.clone(), "lockmaster.dev/unit", ".")),
+        ("a label that is too much", with(good.clone(), "lockmaster.dev/unit", "web")),
+        ("the name of another", with(of_web.clone(), "name", "shop.dev.inventory.api")),
+        ("a copy", with(good.clone(), "name", "shop.dev.inventory-copy")),
+    ] {
+        let items = [good.clone(), object.clone()];
+        let (journal, _) =
+            journal(move |_, number| if number == 0 { list(&items) } else { Answer::Json(200, object.clone()) });
+        let read = journal.inventories(&dev()).await;
+        assert!(matches!(read, Err(JournalError::Damaged { .. })), "{what}: {read:?}");
+        let read = [journal.inventory(&dev(), &web).await, journal.inventory(&dev(), &whole()).await];
+        assert!(read.iter().all(|read| matches!(read, Err(JournalError::Damaged { .. }))), "{what}: {read:?}");
+    }
 }
 
 #[tokio::test]
@@ -273,10 +338,10 @@ async fn row_14_the_loser_of_a_write_is_told_so() {
             (&Method::PUT, Some(answer)) => answer.clone(),
             _ => create.clone(),
         });
-        let mut written = journal.put_inventory(&dev(), &Inventory::default(), &Version::ABSENT).await;
+        let mut written = journal.put_inventory(&dev(), &whole(), &Inventory::default(), &Version::ABSENT).await;
         if twice {
             let version = written.expect("because the first write was echoed");
-            written = journal.put_inventory(&dev(), &Inventory::default(), &version).await;
+            written = journal.put_inventory(&dev(), &whole(), &Inventory::default(), &version).await;
         }
         let error = written.expect_err(what);
         assert_eq!(matches!(error, JournalError::Lost { .. }), lost, "{what}: {error:?}");

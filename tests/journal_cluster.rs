@@ -13,7 +13,7 @@ use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use lockmaster::deploylog::Sealed;
 use lockmaster::edge::journal::{Appended, Journal, JournalError, Version};
-use lockmaster::name::{Digest, EnvironmentName, ObjectKey, Reason};
+use lockmaster::name::{Digest, EnvironmentName, ObjectKey, Reason, UnitName};
 use lockmaster::plan::{Inventory, Member};
 
 fn main() -> ExitCode {
@@ -28,6 +28,9 @@ fn main() -> ExitCode {
         }),
         ("an_inventory_is_replaced_by_whoever_read_it_last", |plane| {
             plane.block_on(an_inventory_is_replaced_by_whoever_read_it_last(plane))
+        }),
+        ("every_unit_has_an_inventory_of_its_own", |plane| {
+            plane.block_on(every_unit_has_an_inventory_of_its_own(plane))
         }),
         ("all_agents_have_one_key", |plane| plane.block_on(all_agents_have_one_key(plane))),
         ("row_39_a_first_seen_time_never_changes", |plane| {
@@ -52,6 +55,10 @@ async fn journal(plane: &ControlPlane, test: &str) -> (Journal, Client, String) 
     let namespace = made.metadata.name.expect("because the server named it");
     let pipeline = "shop".parse().expect("because it is a pipeline name");
     (Journal::new(client.clone(), &namespace, pipeline), client, namespace)
+}
+
+fn whole() -> UnitName {
+    UnitName::whole()
 }
 
 fn dev() -> EnvironmentName {
@@ -155,14 +162,18 @@ fn inventory(sequence: u64, count: u64) -> Inventory {
 
 async fn an_inventory_is_replaced_by_whoever_read_it_last(plane: &ControlPlane) {
     let (journal, client, namespace) = journal(plane, "inventory").await;
-    assert_eq!(journal.inventory(&dev()).await, Ok((Inventory::default(), Version::ABSENT)));
-    let first = journal.put_inventory(&dev(), &inventory(1, 3), &Version::ABSENT).await.expect("because there is none");
-    assert_eq!(journal.inventory(&dev()).await, Ok((inventory(1, 3), first.clone())));
+    assert_eq!(journal.inventory(&dev(), &whole()).await, Ok((Inventory::default(), Version::ABSENT)));
+    let first = journal
+        .put_inventory(&dev(), &whole(), &inventory(1, 3), &Version::ABSENT)
+        .await
+        .expect("because there is none");
+    assert_eq!(journal.inventory(&dev(), &whole()).await, Ok((inventory(1, 3), first.clone())));
     // Large enough for parts.
-    let second = journal.put_inventory(&dev(), &inventory(2, 20_000), &first).await.expect("because it stands");
-    assert_eq!(journal.inventory(&dev()).await, Ok((inventory(2, 20_000), second)));
+    let second =
+        journal.put_inventory(&dev(), &whole(), &inventory(2, 20_000), &first).await.expect("because it stands");
+    assert_eq!(journal.inventory(&dev(), &whole()).await, Ok((inventory(2, 20_000), second)));
     for stale in [Version::ABSENT, first] {
-        let lost = journal.put_inventory(&dev(), &inventory(3, 1), &stale).await;
+        let lost = journal.put_inventory(&dev(), &whole(), &inventory(3, 1), &stale).await;
         assert!(matches!(lost, Err(JournalError::Lost { .. })), "{lost:?}");
     }
     let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
@@ -172,6 +183,52 @@ async fn an_inventory_is_replaced_by_whoever_read_it_last(plane: &ControlPlane) 
     let annotations = parent.annotations.unwrap_or_default();
     assert_eq!(annotations["applyset.kubernetes.io/contains-group-kinds"], "Deployment.apps");
     assert_eq!(annotations["applyset.kubernetes.io/additional-namespaces"], "shop");
+}
+
+async fn every_unit_has_an_inventory_of_its_own(plane: &ControlPlane) {
+    let (journal, client, namespace) = journal(plane, "units").await;
+    assert_eq!(journal.inventories(&dev()).await, Ok(BTreeMap::new()));
+    let long = "x".repeat(63);
+    // The longest one is large enough for parts.
+    let sizes = [(".", 2), ("api", 1), ("web", 3), (&long, 20_000)];
+    let mut expected = BTreeMap::new();
+    for (sequence, (name, size)) in (1..).zip(sizes) {
+        let (unit, inventory): (UnitName, _) = (name.parse().expect("because it is one"), inventory(sequence, size));
+        let written = journal.put_inventory(&dev(), &unit, &inventory, &Version::ABSENT).await;
+        let version = written.expect("because there is none");
+        assert_eq!(journal.inventory(&dev(), &unit).await, Ok((inventory.clone(), version.clone())));
+        expected.insert(unit, (inventory, version));
+    }
+    let other = "dev2".parse().expect("because it is an environment name");
+    journal.put_inventory(&other, &whole(), &inventory(9, 1), &Version::ABSENT).await.expect("because there is none");
+    assert_eq!(journal.inventories(&dev()).await, Ok(expected.clone()));
+
+    let web: UnitName = "web".parse().expect("because it is the name of a unit");
+    let second = journal.put_inventory(&dev(), &web, &inventory(5, 1), &expected[&web].1).await;
+    expected.insert(web.clone(), (inventory(5, 1), second.expect("because it stands")));
+    assert_eq!(journal.inventories(&dev()).await, Ok(expected), "the others are as they were");
+    let lost = journal.put_inventory(&dev(), &web, &inventory(6, 1), &Version::ABSENT).await;
+    assert!(matches!(lost, Err(JournalError::Lost { .. })), "{lost:?}");
+
+    let maps: Api<ConfigMap> = Api::namespaced(client, &namespace);
+    let stored = maps.get("shop.dev.inventory.web").await.expect("because it was written").metadata;
+    let labels = stored.labels.unwrap_or_default();
+    assert_eq!((labels["lockmaster.dev/unit"].as_str(), stored.annotations), ("web", None));
+    assert!(!labels.contains_key("applyset.kubernetes.io/id"), "a set has one parent");
+    let parent = maps.get("shop.dev.inventory").await.expect("because it was written").metadata;
+    let labels = parent.labels.unwrap_or_default();
+    assert_eq!(
+        (labels.get("lockmaster.dev/unit"), labels["applyset.kubernetes.io/id"].clone()),
+        (None, journal.set_id(&dev()))
+    );
+
+    let pipeline = "p".repeat(63).parse().expect("because it is a pipeline name");
+    let longest = Journal::new(plane.admin(), &namespace, pipeline);
+    let environment = "e".repeat(63).parse().expect("because it is an environment name");
+    let unit = long.parse().expect("because it is the name of a unit");
+    let written = longest.put_inventory(&environment, &unit, &inventory(1, 20_000), &Version::ABSENT).await;
+    assert!(written.is_ok(), "{written:?}");
+    assert_eq!(longest.inventories(&environment).await.map(|all| all.len()), Ok(1));
 }
 
 async fn all_agents_have_one_key(plane: &ControlPlane) {

@@ -13,7 +13,7 @@ use crate::edge::clock;
 use crate::edge::cluster;
 use crate::edge::exposition;
 use crate::edge::journal;
-use crate::name::{Class, Code, CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
+use crate::name::{Class, Code, CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use crate::plan::Live;
 use crate::signature::AgentKey;
 
@@ -214,7 +214,7 @@ impl Carrier {
         let Some(version) = &desk.version else {
             return InventoryWritten::Lost(Reason::new(Code::Bug, "the inventory is written before it was read"));
         };
-        match target.journal.put_inventory(&self.environment.name, inventory, version).await {
+        match target.journal.put_inventory(&self.environment.name, &UnitName::whole(), inventory, version).await {
             Ok(version) => {
                 desk.version = Some(version);
                 InventoryWritten::Ours
@@ -349,7 +349,8 @@ pub(super) async fn read_log(site: &Site, environment: &Environment) -> Result<O
 pub(super) async fn read(site: &Site, environment: &Environment) -> Result<Read, Reason> {
     let target = site.target()?;
     let replay = read_log(site, environment).await?;
-    let (inventory, version) = target.journal.inventory(&environment.name).await.map_err(|error| error.reason())?;
+    let (inventory, version) =
+        target.journal.inventory(&environment.name, &UnitName::whole()).await.map_err(|error| error.reason())?;
     let cluster = target.cluster.uid().await.map_err(|error| error.reason())?;
     let (Some(key), Some(replay)) = (&site.key, replay) else {
         let known = Known { log: Log::default(), inventory, cluster, agent_key: String::new() };

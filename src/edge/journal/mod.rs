@@ -28,6 +28,8 @@ mod label {
     pub(super) const PIPELINE: &str = "lockmaster.dev/pipeline";
     pub(super) const ENVIRONMENT: &str = "lockmaster.dev/environment";
     pub(super) const KIND: &str = "lockmaster.dev/kind";
+    /// Of a named unit; what is the environment's as a whole has none.
+    pub(super) const UNIT: &str = "lockmaster.dev/unit";
 }
 
 /// Why the journal did not do what it was asked.

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::shelf::{Changes, Shelf};
-use super::{Journal, JournalError};
-use crate::name::{Digest, EnvironmentName, ObjectKey};
+use super::{Journal, JournalError, label};
+use crate::name::{Digest, EnvironmentName, ObjectKey, UnitName};
 use crate::plan::{Inventory, Member};
 use crate::revision::FirstSeen;
 
@@ -66,28 +66,82 @@ impl Journal {
         format!("applyset-{}-v1", BASE64_URL_SAFE_NO_PAD.encode(Digest::of(parent.as_bytes()).as_bytes()))
     }
 
-    /// The inventory of an environment; an empty one, of [`Version::ABSENT`], where none was written yet.
+    /// The inventory of a unit; an empty one, of [`Version::ABSENT`], where none was written yet.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub async fn inventory(&self, environment: &EnvironmentName) -> Result<(Inventory, Version), JournalError> {
+    /// It cannot be read, or does not say that it is the unit's.
+    pub async fn inventory(
+        &self,
+        environment: &EnvironmentName,
+        unit: &UnitName,
+    ) -> Result<(Inventory, Version), JournalError> {
         let shelf = self.shelf::<ConfigMap>();
-        let name = self.object_name(environment, INVENTORY);
-        let Some((document, version)) = read::<InventoryDocument>(&shelf, &name, |d| d.version).await? else {
-            return Ok((Inventory::default(), Version::ABSENT));
-        };
-        let InventoryDocument { version: _, sequence, members } = document;
-        let members = members.into_iter().map(|row| (row.object, row.member)).collect();
-        Ok((Inventory { sequence, members }, version))
+        match shelf.get(&self.object_name(environment, &inventory_rest(unit))).await? {
+            Some(head) => self.read_inventory(environment, &shelf, &head).await.map(|(_, inventory)| inventory),
+            None => Ok((Inventory::default(), Version::ABSENT)),
+        }
     }
 
-    /// Writes the inventory, if `version` still stands.
+    /// The inventories of all units that have one, as they stood at one moment: by one list, and a read for each part that
+    /// an inventory was continued in.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or what is labelled as an inventory does not say whose it is: then none is given, for
+    /// what is in no inventory counts as somebody else's.
+    pub async fn inventories(
+        &self,
+        environment: &EnvironmentName,
+    ) -> Result<BTreeMap<UnitName, (Inventory, Version)>, JournalError> {
+        let shelf = self.shelf::<ConfigMap>();
+        let mut inventories = BTreeMap::new();
+        for head in shelf.list(&self.selector(environment, INVENTORY)).await? {
+            let (unit, inventory) = self.read_inventory(environment, &shelf, &head).await?;
+            inventories.insert(unit, inventory);
+        }
+        Ok(inventories)
+    }
+
+    async fn read_inventory(
+        &self,
+        environment: &EnvironmentName,
+        shelf: &Shelf<ConfigMap>,
+        head: &ConfigMap,
+    ) -> Result<(UnitName, (Inventory, Version)), JournalError> {
+        let unit = self.unit_of(environment, &head.metadata).map_err(|problem| JournalError::Damaged {
+            object: shelf.named(head.metadata.name.as_deref().unwrap_or_default()),
+            problem,
+        })?;
+        let (document, version) = read_document::<InventoryDocument>(shelf, head, |d| d.version).await?;
+        let InventoryDocument { version: _, sequence, members } = document;
+        let members = members.into_iter().map(|row| (row.object, row.member)).collect();
+        Ok((unit, (Inventory { sequence, members }, version)))
+    }
+
+    /// Whose inventory it is, if label and name agree.
+    fn unit_of(&self, environment: &EnvironmentName, meta: &ObjectMeta) -> Result<UnitName, String> {
+        let unit = match meta.labels.as_ref().and_then(|labels| labels.get(label::UNIT)) {
+            None => UnitName::whole(),
+            Some(text) => match text.parse::<UnitName>() {
+                Ok(unit) if !unit.is_whole() => unit,
+                Ok(_) | Err(_) => return Err(format!("its label `{}` names no unit", label::UNIT)),
+            },
+        };
+        let name = self.object_name(environment, &inventory_rest(&unit));
+        if meta.name.as_ref() == Some(&name) {
+            Ok(unit)
+        } else {
+            Err(format!("by its label `{}` it would be `{name}`", label::UNIT))
+        }
+    }
+
+    /// Writes the inventory of a unit, if `version` still stands.
     ///
     /// # Errors
     /// [`JournalError::Lost`] where somebody else wrote first, [`JournalError::EffectUnknown`] where nobody knows.
     pub async fn put_inventory(
         &self,
         environment: &EnvironmentName,
+        unit: &UnitName,
         inventory: &Inventory,
         version: &Version,
     ) -> Result<Version, JournalError> {
@@ -97,7 +151,8 @@ impl Journal {
             sequence: inventory.sequence,
             members: members.map(|(object, member)| Row { object, member }).collect(),
         };
-        let meta = self.parent_meta(environment, inventory);
+        let meta =
+            if unit.is_whole() { self.parent_meta(environment, inventory) } else { self.unit_meta(environment, unit) };
         write(&self.shelf(), meta, &document, version).await
     }
 
@@ -142,11 +197,19 @@ impl Journal {
 
     async fn first_seen_versioned(&self, environment: &EnvironmentName) -> Result<(FirstSeen, Version), JournalError> {
         let name = self.object_name(environment, FIRST_SEEN);
-        let read = read::<FirstSeenDocument>(&self.shelf(), &name, |d| d.version).await?;
-        Ok(read.map_or((FirstSeen::new(), Version::ABSENT), |(d, version)| (d.commits.into_iter().collect(), version)))
+        let shelf = self.shelf::<ConfigMap>();
+        let Some(head) = shelf.get(&name).await? else { return Ok((FirstSeen::new(), Version::ABSENT)) };
+        let (document, version) = read_document::<FirstSeenDocument>(&shelf, &head, |d| d.version).await?;
+        Ok((document.commits.into_iter().collect(), version))
     }
 
-    /// The inventory's object is the ApplySet's parent (KEP-3659, "Labels and annotations").
+    fn unit_meta(&self, environment: &EnvironmentName, unit: &UnitName) -> ObjectMeta {
+        let mut meta = self.meta(environment, &inventory_rest(unit), INVENTORY);
+        meta.labels.get_or_insert_default().insert(label::UNIT.to_owned(), unit.to_string());
+        meta
+    }
+
+    /// The object of the environment's own inventory is the ApplySet's parent (KEP-3659, "Labels and annotations").
     fn parent_meta(&self, environment: &EnvironmentName, inventory: &Inventory) -> ObjectMeta {
         let mut meta = self.meta(environment, INVENTORY, INVENTORY);
         let id = ("applyset.kubernetes.io/id".to_owned(), self.set_id(environment));
@@ -164,6 +227,12 @@ impl Journal {
     }
 }
 
+/// No unit's name has a dot, and the digits and the digest behind a part's name make two: so no two names meet. The longest
+/// name of a part of the longest name has less than the 253 bytes of a DNS subdomain.
+fn inventory_rest(unit: &UnitName) -> String {
+    if unit.is_whole() { INVENTORY.to_owned() } else { format!("{INVENTORY}.{unit}") }
+}
+
 /// Keeps the commits that were seen last.
 fn forget_oldest(seen: &mut FirstSeen) {
     let excess = seen.len().saturating_sub(FIRST_SEEN_LIMIT);
@@ -177,21 +246,21 @@ fn forget_oldest(seen: &mut FirstSeen) {
 }
 
 /// Reads a document with its version. The parts that a read head names stay: nothing collects those of a replaced one.
-async fn read<T: DeserializeOwned>(
+async fn read_document<T: DeserializeOwned>(
     shelf: &Shelf<ConfigMap>,
-    name: &str,
+    head: &ConfigMap,
     format: fn(&T) -> u32,
-) -> Result<Option<(T, Version)>, JournalError> {
-    let Some(head) = shelf.get(name).await? else { return Ok(None) };
+) -> Result<(T, Version), JournalError> {
+    let name = head.metadata.name.as_deref().unwrap_or_default();
     let damaged = |problem: String| JournalError::Damaged { object: shelf.named(name), problem };
-    let bytes = shelf.read(&head).await?;
+    let bytes = shelf.read(head).await?;
     let document: T = serde_json::from_slice(&bytes).map_err(|e| damaged(format!("cannot be read: {e}")))?;
     if format(&document) != FORMAT_VERSION {
         let found = format(&document);
         return Err(damaged(format!("is of version {found}, this agent knows version {FORMAT_VERSION}")));
     }
-    let version = head.metadata.resource_version.ok_or_else(|| damaged("carries no version".to_owned()))?;
-    Ok(Some((document, Version(Some(version)))))
+    let version = head.metadata.resource_version.clone().ok_or_else(|| damaged("carries no version".to_owned()))?;
+    Ok((document, Version(Some(version))))
 }
 
 /// Writes a document in place of `version`.
