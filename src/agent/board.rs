@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
-use crate::course::Overview;
+use crate::course::Overviews;
 use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
 use crate::health::Health;
 use crate::name::{EnvironmentName, PipelineName};
@@ -18,7 +18,7 @@ use super::stand::{Stand, State};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A question to a walk: how does the environment stand?
-pub(super) type Question = oneshot::Sender<Option<Overview>>;
+pub(super) type Question = oneshot::Sender<Option<Overviews>>;
 
 /// See the module.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl Board {
             ask.send(answer).await.ok()?;
             answered.await.ok().flatten()
         };
-        tokio::time::timeout(PATIENCE, asked).await.ok().flatten().map(Stand::of_overview)
+        tokio::time::timeout(PATIENCE, asked).await.ok().flatten().map(Stand::of_overviews)
     }
 
     /// Brings the metrics of all environments up to date.

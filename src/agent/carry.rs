@@ -1,13 +1,13 @@
 //! Carries out one order of the course and returns its answer. No retry, no decision: both are the course's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Environment;
-use crate::course::{self, Answer, Appended, Decree, Glance, InventoryWritten, Known, Order};
+use crate::course::{self, Answer, Decree, Glance, Heard, InventoryWritten, Ledger, Order, Together, Token};
 use crate::deploylog::{self, Log, LogName, Past, Proposal, Replay};
 use crate::edge::clock;
 use crate::edge::cluster;
@@ -29,33 +29,58 @@ use super::site::{Site, Target};
 /// How long stored bytes are left alone after they were last touched, however old their release is.
 const COLLECT_AFTER: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// One environment and what its orders are carried out with.
+/// One unit of an environment and what its orders are carried out with.
 pub(super) struct Carrier {
     pub(super) site: Arc<Site>,
+    /// As the unit sees it: its paths are the unit's.
     pub(super) environment: Environment,
-    pub(super) desk: Mutex<Desk>,
+    pub(super) unit: UnitName,
+    pub(super) desk: Arc<Mutex<Desk>>,
     /// Events on their way to the server: nothing waits for them but the end.
     pub(super) events: TaskTracker,
 }
 
-/// What the carrier remembers between orders, because the course shall not know of it.
+/// What the carriers of an environment remember between orders, because the course shall not know of it.
 #[derive(Default)]
 pub(super) struct Desk {
     /// The log as last read, to seal the next entry on.
     replay: Option<Replay>,
-    /// The inventory's version as last read or written.
-    version: Option<journal::Version>,
+    /// The versions of the inventories as last read or written.
+    versions: BTreeMap<UnitName, journal::Version>,
+    /// Inventories that were written since the last read began.
+    written: BTreeSet<UnitName>,
 }
 
 impl Carrier {
+    /// The carrier of an environment.
     pub(super) fn new(site: Arc<Site>, environment: Environment) -> Self {
-        Carrier { site, environment, desk: Mutex::default(), events: TaskTracker::new() }
+        let unit = UnitName::whole();
+        Carrier { site, environment, unit, desk: Arc::default(), events: TaskTracker::new() }
     }
 
-    /// Carries out every order but [`Order::Watch`], whose sightings outlive its answer.
-    pub(super) async fn carry_out(&self, order: Order) -> Answer {
+    /// The carrier of one of its units.
+    pub(super) fn of_unit(&self, unit: &UnitName) -> Carrier {
+        Carrier {
+            site: Arc::clone(&self.site),
+            environment: self.environment.of_unit(unit),
+            unit: unit.clone(),
+            desk: Arc::clone(&self.desk),
+            events: self.events.clone(),
+        }
+    }
+
+    /// Carries out an order, and says what is to be heard of it.
+    pub(super) async fn hear(&self, token: Token, order: Order) -> Heard {
         match order {
-            Order::ReadLog => Answer::Log(self.read_log().await),
+            Order::ReadLog => Heard::Read(token, self.read_log().await.map(Box::new)),
+            Order::Append(proposal) => Heard::Written(token, self.append(&proposal).await),
+            order => Heard::Answer(token, self.carry_out(order).await),
+        }
+    }
+
+    /// Carries out every order of one unit but [`Order::Watch`], whose sightings outlive its answer.
+    async fn carry_out(&self, order: Order) -> Answer {
+        match order {
             Order::ReadStatements(listed) => Answer::Statements(self.decrees(&listed).await),
             Order::Judge(brief) => {
                 let outlook = judge::judge(&self.site, &self.environment, &brief, Depth::Plan).await;
@@ -69,7 +94,6 @@ impl Carrier {
             }
             Order::Revert { tip, past } => Answer::Reverted(self.revert(&tip, &past).await),
             Order::StoreRelease { release, bytes } => Answer::Stored(self.store(release, &bytes).await),
-            Order::Append(proposal) => Answer::Appended(self.append(&proposal).await),
             Order::Recall => Answer::Recalled(self.recall().await.map(Box::new)),
             Order::WriteInventory(inventory) => Answer::Inventory(self.write_inventory(&inventory).await),
             Order::Apply { manifest, force, first } => {
@@ -84,17 +108,17 @@ impl Carrier {
             }
             Order::Promote { tip, past } => Answer::Promoted(self.promote(&tip, &past).await),
             Order::Check { check, opening, objects } => {
-                Answer::Checked(checking::look(&self.site, &self.environment, &check, opening, &objects).await)
+                Answer::Checked(checking::look(&self.place(opening), &check, &objects).await)
             }
             Order::EndCheck { check, opening } => {
-                checking::end(&self.site, &self.environment, &check, opening).await;
+                checking::end(&self.place(opening), &check).await;
                 Answer::Done
             }
             Order::Tell(news) => {
                 self.tell_news(&news);
                 Answer::Done
             }
-            Order::Watch { .. } => Answer::Done,
+            Order::Watch { .. } | Order::ReadLog | Order::Append(_) => Answer::Done,
         }
     }
 
@@ -106,10 +130,22 @@ impl Carrier {
         self.site.policy(&self.environment).set_id
     }
 
-    async fn read_log(&self) -> Result<Box<Known>, Reason> {
-        let Read { known, replay, version } = read(&self.site, &self.environment).await?;
-        *self.desk.lock().await = Desk { replay, version: Some(version) };
-        Ok(Box::new(known))
+    fn place(&self, opening: u64) -> checking::Place<'_> {
+        checking::Place { site: &self.site, environment: &self.environment, unit: &self.unit, opening }
+    }
+
+    async fn read_log(&self) -> Result<Ledger, Reason> {
+        self.desk.lock().await.written.clear();
+        let Read { ledger, replay, mut versions } = read(&self.site, &self.environment).await?;
+        let mut desk = self.desk.lock().await;
+        for unit in std::mem::take(&mut desk.written) {
+            // It was written while this was read, so that what was read may be older.
+            if let Some(version) = desk.versions.remove(&unit) {
+                versions.insert(unit, version);
+            }
+        }
+        (desk.replay, desk.versions) = (replay, versions);
+        Ok(ledger)
     }
 
     async fn promote(&self, tip: &CommitId, past: &Past) -> course::Promoted {
@@ -136,8 +172,8 @@ impl Carrier {
     }
 
     async fn decrees(&self, listed: &BTreeMap<RefName, ObjectId>) -> Result<Vec<Decree>, Reason> {
-        let log = self.desk.lock().await.replay.as_ref().map(|replay| replay.log().clone()).unwrap_or_default();
-        decrees::read(&self.site, &self.environment, &log, listed).await
+        let log = self.desk.lock().await.replay.as_ref().map(|replay| replay.of_unit(&self.unit)).unwrap_or_default();
+        decrees::read(&self.site, &self.environment, &self.unit, &log, listed).await
     }
 
     async fn store(&self, release: crate::name::Digest, bytes: &[u8]) -> Result<(), Reason> {
@@ -145,15 +181,15 @@ impl Carrier {
         target.journal.put_release(&self.environment.name, release, bytes).await.map_err(|error| error.reason())
     }
 
-    async fn append(&self, proposal: &Proposal) -> Appended {
+    async fn append(&self, proposal: &Proposal) -> Together {
         let (target, key) = match self.target().and_then(|target| Ok((target, signing_key(&self.site)?))) {
             Ok(found) => found,
-            Err(reason) => return Appended::Unwritable(reason),
+            Err(reason) => return Together::Unwritable(reason),
         };
         let mut desk = self.desk.lock().await;
         let name = log_name(&self.site, &self.environment);
         let Some(replay) = &mut desk.replay else {
-            return Appended::Unwritable(Reason::new(Code::Bug, "the log is written before it was read"));
+            return Together::Unwritable(Reason::new(Code::Bug, "the log is written before it was read"));
         };
         let sealed = deploylog::seal(&name, replay.log(), proposal, key, clock::now());
         match target.journal.append(&self.environment.name, &sealed).await {
@@ -163,13 +199,13 @@ impl Carrier {
                 self.keep(proposal).await;
                 let stored = deploylog::Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at };
                 match replay.add(&stored) {
-                    Ok(()) => Appended::Ours(Box::new(replay.log().clone())),
-                    Err(violation) => Appended::Unknown(violation.reason),
+                    Ok(()) => together(replay, proposal),
+                    Err(violation) => Together::Unknown(violation.reason),
                 }
             }
-            journal::Appended::Taken => Appended::Taken,
-            journal::Appended::Unknown(reason) => Appended::Unknown(reason),
-            journal::Appended::Refused(reason) => Appended::Unwritable(reason),
+            journal::Appended::Taken => Together::Taken,
+            journal::Appended::Unknown(reason) => Together::Unknown(reason),
+            journal::Appended::Refused(reason) => Together::Unwritable(reason),
         }
     }
 
@@ -200,7 +236,7 @@ impl Carrier {
     }
 
     async fn recall(&self) -> Result<deploylog::Recalled, Reason> {
-        let standing = self.desk.lock().await.replay.as_ref().and_then(|replay| replay.log().standing.clone());
+        let standing = self.desk.lock().await.replay.as_ref().and_then(|replay| replay.of_unit(&self.unit).standing);
         let nothing = || Reason::new(Code::Bug, "nothing stands that could be recalled");
         observe::recall(self.target()?, &self.environment, &standing.ok_or_else(nothing)?).await
     }
@@ -210,13 +246,17 @@ impl Carrier {
             Ok(target) => target,
             Err(reason) => return InventoryWritten::Lost(reason),
         };
-        let mut desk = self.desk.lock().await;
-        let Some(version) = &desk.version else {
+        let desk = self.desk.lock().await;
+        if desk.replay.is_none() {
             return InventoryWritten::Lost(Reason::new(Code::Bug, "the inventory is written before it was read"));
-        };
-        match target.journal.put_inventory(&self.environment.name, &UnitName::whole(), inventory, version).await {
+        }
+        let version = desk.versions.get(&self.unit).cloned().unwrap_or(journal::Version::ABSENT);
+        drop(desk);
+        match target.journal.put_inventory(&self.environment.name, &self.unit, inventory, &version).await {
             Ok(version) => {
-                desk.version = Some(version);
+                let mut desk = self.desk.lock().await;
+                desk.versions.insert(self.unit.clone(), version);
+                desk.written.insert(self.unit.clone());
                 InventoryWritten::Ours
             }
             Err(error) => InventoryWritten::Lost(error.reason()),
@@ -314,12 +354,20 @@ pub(super) fn log_name(site: &Site, environment: &Environment) -> LogName {
     LogName { pipeline: site.setup.pipeline.name.clone(), environment: environment.name.clone() }
 }
 
+/// The log as all read it whom an entry is about.
+fn together(replay: &Replay, proposal: &Proposal) -> Together {
+    let of = |unit: &UnitName| (unit.clone(), replay.of_unit(unit));
+    let all = || replay.units().map(of).chain(std::iter::once(of(&UnitName::whole()))).collect();
+    let logs = if proposal.units.is_empty() { all() } else { proposal.units.iter().map(of).collect() };
+    Together::Ours { whole: Box::new(replay.log().clone()), common: Box::new(replay.common()), logs }
+}
+
 /// What was read of an environment's state.
 pub(super) struct Read {
-    pub(super) known: Known,
+    pub(super) ledger: Ledger,
     /// `None` where there is no key yet, and so no log.
     replay: Option<Replay>,
-    version: journal::Version,
+    versions: BTreeMap<UnitName, journal::Version>,
 }
 
 /// Reads and verifies an environment's log; `None` where there is no key yet, and so no log.
@@ -342,27 +390,58 @@ pub(super) async fn read_log(site: &Site, environment: &Environment) -> Result<O
     Ok(Some(replay))
 }
 
-/// Reads and verifies an environment's log, and reads its inventory.
+/// Reads and verifies an environment's log, and reads the inventories of its units.
 ///
 /// # Errors
 /// Something cannot be read, or the log is violated: then nothing is done.
 pub(super) async fn read(site: &Site, environment: &Environment) -> Result<Read, Reason> {
     let target = site.target()?;
     let replay = read_log(site, environment).await?;
-    let (inventory, version) =
-        target.journal.inventory(&environment.name, &UnitName::whole()).await.map_err(|error| error.reason())?;
+    let inventories = inventories(target, environment).await?;
     let cluster = target.cluster.uid().await.map_err(|error| error.reason())?;
-    let (Some(key), Some(replay)) = (&site.key, replay) else {
-        let known = Known { log: Log::default(), inventory, cluster, agent_key: String::new() };
-        return Ok(Read { known, replay: None, version });
-    };
-    if replay.log().entries.last().is_none_or(|last| last.sequence < inventory.sequence) && inventory.sequence > 0 {
-        let text = format!(
-            "the deployment log of `{}` ends before entry {}, for which the inventory was written",
-            environment.name, inventory.sequence
-        );
-        return Err(Reason::new(Code::LogRegressed, text));
+    let newest = replay.as_ref().and_then(|replay| replay.log().entries.last()).map(|last| last.sequence);
+    let (mut versions, mut created) = (BTreeMap::new(), BTreeMap::new());
+    for (unit, (inventory, version)) in inventories {
+        if site.key.is_some() && inventory.sequence > 0 && newest.is_none_or(|newest| newest < inventory.sequence) {
+            let text = format!(
+                "the deployment log of `{}` ends before entry {}, for which the inventory was written",
+                environment.name, inventory.sequence
+            );
+            return Err(Reason::new(Code::LogRegressed, text));
+        }
+        versions.insert(unit.clone(), version);
+        created.insert(unit, inventory);
     }
-    let known = Known { log: replay.log().clone(), inventory, cluster, agent_key: key.public_key() };
-    Ok(Read { known, replay: Some(replay), version })
+    let mut ledger = Ledger {
+        whole: Log::default(),
+        common: Log::default(),
+        logs: BTreeMap::new(),
+        inventories: created,
+        cluster,
+        agent_key: String::new(),
+    };
+    if let (Some(key), Some(replay)) = (&site.key, &replay) {
+        let named = replay.units().chain(ledger.inventories.keys()).cloned().collect::<BTreeSet<_>>();
+        let named = named.into_iter().filter(|unit| environment.units.is_some() != unit.is_whole());
+        ledger.logs = named.map(|unit| (unit.clone(), replay.of_unit(&unit))).collect();
+        if environment.units.is_none() {
+            ledger.logs.insert(UnitName::whole(), replay.log().clone());
+        }
+        ledger.whole = replay.log().clone();
+        ledger.common = replay.common();
+        ledger.agent_key = key.public_key();
+    }
+    Ok(Read { ledger, replay, versions })
+}
+
+async fn inventories(
+    target: &Target,
+    environment: &Environment,
+) -> Result<BTreeMap<UnitName, (crate::plan::Inventory, journal::Version)>, Reason> {
+    if environment.units.is_some() {
+        return target.journal.inventories(&environment.name).await.map_err(|error| error.reason());
+    }
+    let whole = UnitName::whole();
+    let one = target.journal.inventory(&environment.name, &whole).await.map_err(|error| error.reason())?;
+    Ok(BTreeMap::from([(whole, one)]))
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::config::Environment;
-use crate::course::{Brief, Judged, Opening, Verdict};
+use crate::course::{Brief, Judged, Opening, Since, Verdict};
 use crate::deploylog::{self, Cause, EntryCommit, Rollback, Signer};
 use crate::edge::clock;
 use crate::edge::git::GitError;
@@ -323,11 +323,19 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> R
     // What a rollback left at the head of the branch would come in anew, with whoever wants it there.
     let standing = brief.past.standing.as_ref();
     let left = standing.filter(|standing| standing.rollback.as_ref().is_some_and(Rollback::leaves_head));
-    let since = left.map(|standing| standing.commit.id.clone());
+    let since = match (left, &brief.since) {
+        (Some(standing), _) => Some(Some(standing.commit.id.clone())),
+        // Signatures are asked for since the accepted head, whichever unit moved it.
+        (None, Since::Accepted) => None,
+        (None, _) if environment.promotion.from.is_none() => None,
+        (None, Since::Commit(since)) => Some(Some(since.clone())),
+        (None, Since::Ever) => Some(None),
+    };
     site.with_mirror(move |mirror| {
         let mut fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
         if let Some(since) = &since {
-            let Fetched { new, boundary, merges, .. } = mirror.facts(&reference, &tip, Some(since), &introduction)?;
+            let Fetched { new, boundary, merges, .. } =
+                mirror.facts(&reference, &tip, since.as_ref(), &introduction)?;
             fetched = Fetched { new, boundary, merges, ..fetched };
         }
         let closure = close(mirror, &tip, &sources)?;

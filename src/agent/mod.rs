@@ -18,6 +18,7 @@ pub mod stand;
 mod stated;
 pub mod survey;
 mod telling;
+mod units;
 mod upstream;
 pub mod walk;
 pub mod watches;

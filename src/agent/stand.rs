@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::course::{Overview, Stop};
+use crate::course::{Overview, Overviews, Stop};
 use crate::deploylog::{EntryCommit, Log, Phase};
 use crate::gate::{self, Gate};
 use crate::health::{Assessment, Health};
-use crate::name::{Class, Code, CommitId, ObjectKey, Reason};
+use crate::name::{Class, Code, CommitId, ObjectKey, Reason, UnitName};
 use crate::plan::OnDrift;
 
 use super::judge::Finding;
@@ -95,6 +95,8 @@ pub struct Stand {
     pub next_look: Option<Timestamp>,
     /// Whether anything could be read at all.
     pub seen: bool,
+    /// How each unit stands, where the environment has units.
+    pub units: BTreeMap<UnitName, Stand>,
 }
 
 /// What a state is made of.
@@ -130,6 +132,25 @@ impl Drifting {
         Drifting { state, objects, fighting, healed_at }
     }
 
+    /// The drift of several units: the worst state, and all that drifted.
+    fn together<'d>(all: impl Iterator<Item = &'d Drifting>) -> Drifting {
+        let rank = |state: DriftState| match state {
+            DriftState::None => 0,
+            DriftState::Unknown => 1,
+            DriftState::Paused => 2,
+            DriftState::Healing => 3,
+            DriftState::Found => 4,
+            DriftState::Fighting => 5,
+        };
+        let sum = |a: Drifting, b: Drifting| Drifting {
+            state: if rank(a.state) >= rank(b.state) { a.state } else { b.state },
+            objects: a.objects + b.objects,
+            fighting: a.fighting + b.fighting,
+            healed_at: a.healed_at.max(b.healed_at),
+        };
+        all.copied().reduce(sum).unwrap_or(Drifting::UNKNOWN)
+    }
+
     /// Whether `status` exits 1 for it.
     #[must_use]
     pub fn is_finding(&self) -> bool {
@@ -146,7 +167,62 @@ impl State {
 }
 
 impl Stand {
-    /// As the walk of a running agent knows it.
+    /// As the walks of a running agent know it.
+    #[must_use]
+    pub fn of_overviews(overviews: Overviews) -> Stand {
+        let Overviews { whole, mut units, tip, strangers } = overviews;
+        if let Some(one) = units.remove(&UnitName::whole()) {
+            return Stand::of_overview(one);
+        }
+        let units = units.into_iter().map(|(unit, overview)| (unit, Stand::of_overview(overview))).collect();
+        Stand::together(whole, tip, units, strangers)
+    }
+
+    /// An environment as its units stand; `strangers` say why directories beside them are none.
+    #[must_use]
+    pub fn together(
+        whole: Log,
+        tip: Option<Result<CommitId, Reason>>,
+        units: BTreeMap<UnitName, Stand>,
+        strangers: Vec<Reason>,
+    ) -> Stand {
+        let unreadable =
+            tip.as_ref().and_then(|tip| tip.as_ref().err()).map(|reason| (state_of(reason), reason.clone()));
+        let mut state = units.values().map(|stand| stand.state).max().unwrap_or(State::Waiting);
+        let mut reasons = shared_reasons(&units);
+        if let Some((worse, reason)) = unreadable.filter(|(_, reason)| !reasons.contains(reason)) {
+            state = state.max(worse);
+            reasons.push(reason);
+        }
+        if !strangers.is_empty() {
+            state = state.max(State::Refused);
+        }
+        reasons.extend(strangers);
+        let all = || units.values();
+        let mut objects: Option<BTreeMap<Health, usize>> = None;
+        for (health, count) in all().filter_map(|stand| stand.objects.as_ref()).flatten() {
+            *objects.get_or_insert_default().entry(*health).or_default() += count;
+        }
+        let first = all().find(|stand| stand.candidate.is_some());
+        Stand {
+            state,
+            reasons,
+            log: whole,
+            tip: tip.and_then(Result::ok),
+            candidate: first.and_then(|stand| stand.candidate.clone()),
+            behind: all().map(|stand| stand.behind).max().unwrap_or_default(),
+            left: all().map(|stand| stand.left).max().unwrap_or_default(),
+            health: objects.as_ref().map(worst),
+            objects,
+            drift: Drifting::together(all().map(|stand| &stand.drift)),
+            gates: first.map(|stand| stand.gates.clone()).unwrap_or_default(),
+            next_look: all().filter_map(|stand| stand.next_look).min(),
+            seen: all().any(|stand| stand.seen),
+            units,
+        }
+    }
+
+    /// As the walk of one unit of a running agent knows it.
     #[must_use]
     pub fn of_overview(overview: Overview) -> Stand {
         let Overview { log, tip, stop, moving, progress, unwell, troubles, drifts, prune_waits, stuck } = overview;
@@ -191,6 +267,7 @@ impl Stand {
             gates: Vec::new(),
             next_look,
             seen: true,
+            units: BTreeMap::new(),
         }
     }
 
@@ -234,6 +311,7 @@ impl Stand {
             objects,
             drift,
             seen: !known.cluster.is_empty(),
+            units: BTreeMap::new(),
         }
     }
 
@@ -254,6 +332,7 @@ impl Stand {
             gates: Vec::new(),
             next_look: None,
             seen: false,
+            units: BTreeMap::new(),
         }
     }
 
@@ -264,6 +343,34 @@ impl Stand {
         let well = objects.iter().filter(|(health, _)| crate::plan::is_settled(**health)).map(|(_, count)| count).sum();
         Some((well, objects.values().sum()))
     }
+}
+
+/// How many units a reason names that several have.
+const NAMED: usize = 3;
+
+/// The reasons of all units, each with the names of those whose reason it is.
+fn shared_reasons(units: &BTreeMap<UnitName, Stand>) -> Vec<Reason> {
+    let mut all: Vec<(Reason, Vec<&UnitName>)> = Vec::new();
+    let mut places: BTreeMap<(Code, &str), usize> = BTreeMap::new();
+    for (unit, stand) in units {
+        for reason in &stand.reasons {
+            let place = *places.entry((reason.code, &reason.message)).or_insert_with(|| {
+                all.push((reason.clone(), Vec::new()));
+                all.len() - 1
+            });
+            all[place].1.push(unit);
+        }
+    }
+    let named = |(mut reason, of): (Reason, Vec<&UnitName>)| {
+        if of.len() < units.len() || units.len() == 1 {
+            let more = of.len().saturating_sub(NAMED);
+            let names = of.into_iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+            reason.message = format!("{names}{more}: {}", reason.message);
+        }
+        reason
+    };
+    all.into_iter().map(named).collect()
 }
 
 /// The worst health of all.

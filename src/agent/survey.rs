@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::config::Environment;
-use crate::course::{Brief, Known, StandingBrief};
+use crate::course::{Brief, Known, Ledger, Since, StandingBrief};
 use crate::deploylog::{Log, Past, Phase, StandingRelease};
 use crate::edge::clock;
 use crate::health::{self, Assessment, Health};
 use crate::manifest::ManifestSet;
-use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
+use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use crate::plan::drift::{self, Check, View};
 use crate::plan::{self, Inventory, Live};
 
@@ -47,12 +47,20 @@ pub struct Objects {
     pub drifted: Option<usize>,
 }
 
-/// Reads the log and the inventory of an environment.
+/// Reads the log of an environment, and what each of its units created.
+///
+/// # Errors
+/// Something cannot be read, or the log is violated.
+pub async fn ledger(site: &Site, environment: &Environment) -> Result<Ledger, Reason> {
+    carry::read(site, environment).await.map(|read| read.ledger)
+}
+
+/// What the whole of an environment knows of its log and inventory.
 ///
 /// # Errors
 /// Something cannot be read, or the log is violated.
 pub async fn known(site: &Site, environment: &Environment) -> Result<Known, Reason> {
-    carry::read(site, environment).await.map(|read| read.known)
+    Ok(ledger(site, environment).await?.of(&UnitName::whole()))
 }
 
 /// Reads and verifies the log of an environment; empty where there is none yet.
@@ -77,6 +85,7 @@ pub fn brief(site: &Site, known: &Known, tip: CommitId, statements: BTreeMap<Ref
     Brief {
         tip,
         accepted: known.log.accepted.clone(),
+        since: Since::Accepted,
         standing: standing.map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
         inventory: known.inventory.clone(),
         past: Past::of(&known.log, site.keep()),

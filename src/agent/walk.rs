@@ -10,14 +10,15 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Environment;
-use crate::course::{Answer, Course, Event, Issued, Order, Progress, Rest, Sighting, Token, WakeAt};
+use crate::course::{Answer, Assigned, Courses, Heard, Order, Progress, Rest, Sighting, Units, WakeAt};
 use crate::edge::clock;
-use crate::name::{CommitId, EnvironmentName, GroupVersionKind, ObjectId, Reason, RefName};
+use crate::name::{CommitId, EnvironmentName, GroupVersionKind, ObjectId, Reason, RefName, UnitName};
 
 use super::board::{Ledger, Question};
 use super::carry::Carrier;
 use super::observe::IN_FLIGHT;
 use super::site::Site;
+use super::units::{self, Sought};
 use super::watches::Watcher;
 
 /// How long an idle walk sleeps when nothing asks to be woken.
@@ -53,17 +54,23 @@ pub struct Look {
 /// One environment's walk.
 pub(super) struct Walk {
     carrier: Arc<Carrier>,
-    course: Course,
+    /// Of each unit that was ordered something.
+    carriers: BTreeMap<UnitName, Arc<Carrier>>,
+    courses: Courses,
     looks: watch::Receiver<Option<Look>>,
     /// What a look found and the course has not heard yet.
-    untold: VecDeque<Event>,
+    untold: VecDeque<Heard>,
+    /// The tip whose units are being looked for, and the one that was told last.
+    search: JoinSet<(Tip, Units)>,
+    sought: Option<Tip>,
+    told: Option<CommitId>,
     /// The log of the environment upstream, where its walk is this agent's too.
     upstream: Option<watch::Receiver<Ledger>>,
     /// How many looks there were: where nobody here walks upstream, each may have news of it.
     looked: u64,
     sightings: mpsc::Sender<Sighting>,
     seen: mpsc::Receiver<Sighting>,
-    answers: JoinSet<Option<(Token, Answer)>>,
+    answers: JoinSet<Option<Heard>>,
     writes: Arc<Semaphore>,
     asked: mpsc::Receiver<Question>,
     shown: mpsc::UnboundedSender<Step>,
@@ -85,9 +92,13 @@ impl Walk {
         Walk {
             upstream,
             untold: VecDeque::new(),
+            search: JoinSet::new(),
+            sought: None,
+            told: None,
             looked: 0,
+            courses: Courses::new(settings, environment.units.is_some()),
             carrier: Arc::new(Carrier::new(site, environment)),
-            course: Course::new(settings),
+            carriers: BTreeMap::new(),
             looks,
             sightings,
             seen,
@@ -104,9 +115,9 @@ impl Walk {
     /// one that waits for its turn is not begun, and what only reads is dropped.
     pub(super) async fn run(mut self, once: bool, stop: CancellationToken) -> Option<Rest> {
         self.stop = stop.child_token();
-        let mut event = Event::Tick;
+        let mut event = Heard::Tick;
         let rest = loop {
-            let (orders, wake) = self.course.step(event, clock::now());
+            let (orders, wake) = self.courses.step(event, clock::now());
             for order in orders {
                 self.carry_out(order);
             }
@@ -114,8 +125,9 @@ impl Walk {
             self.publish();
             if once
                 && self.untold.is_empty()
+                && self.search.is_empty()
                 && self.upstream_rests()
-                && let Some(rest) = self.course.rest()
+                && let Some(rest) = self.courses.rest()
             {
                 break Some(rest);
             }
@@ -137,9 +149,8 @@ impl Walk {
 
     /// Tells the walks downstream how long the log is.
     fn publish(&self) {
-        let entries = self.course.known().and_then(|known| known.log.entries.last());
-        if let Some(last) = entries {
-            self.carrier.site.board.logged(&self.carrier.environment.name, last.sequence + 1);
+        if let Some(newest) = self.courses.newest() {
+            self.carrier.site.board.logged(&self.carrier.environment.name, newest + 1);
         }
     }
 
@@ -151,30 +162,53 @@ impl Walk {
     }
 
     /// What a look found: the statements first, since they decide about the tip.
-    fn take_look(&mut self) -> Event {
-        let Some(Look { tip, statements }) = self.looks.borrow_and_update().clone() else { return Event::Tick };
+    fn take_look(&mut self) -> Heard {
+        let Some(Look { tip, statements }) = self.looks.borrow_and_update().clone() else { return Heard::Tick };
         self.looked += 1;
-        self.untold.extend(statements.map(Event::Statements));
+        self.untold.extend(statements.map(Heard::Statements));
         if self.carrier.environment.promotion.from.is_some() && self.upstream.is_none() {
-            self.untold.push_back(Event::Upstream(self.looked));
+            self.untold.push_back(Heard::Upstream(self.looked));
         }
-        self.untold.push_back(Event::Tip(tip));
-        self.untold.pop_front().unwrap_or(Event::Tick)
+        if self.carrier.environment.units.is_some() {
+            self.sought = Some(tip);
+            self.seek();
+        } else {
+            self.untold.push_back(Heard::Tip(tip, Units::default()));
+        }
+        self.untold.pop_front().unwrap_or(Heard::Tick)
+    }
+
+    /// Looks for the units of the newest tip, one search at a time.
+    fn seek(&mut self) {
+        if !self.search.is_empty() {
+            return;
+        }
+        if let Some(tip) = self.sought.take() {
+            let before = self.told.clone();
+            let (site, environment) = (Arc::clone(&self.carrier.site), self.carrier.environment.clone());
+            self.search.spawn(async move { units::find(&site, &environment, Sought { tip, before }).await });
+        }
+    }
+
+    fn take_units(&mut self, (tip, units): (Tip, Units)) -> Heard {
+        self.told = tip.as_ref().ok().cloned();
+        self.seek();
+        Heard::Tip(tip, units)
     }
 
     /// Lets the writes in flight end, tells what became of them, and writes the summary of the heals.
     async fn end(&mut self) {
-        let mut event = Event::Stop;
+        let mut event = Heard::Stop;
         loop {
-            for Issued { token, order } in self.course.step(event, clock::now()).0 {
+            for Assigned { token, unit, order } in self.courses.step(event, clock::now()).0 {
                 if matches!(order, Order::Append(_) | Order::Tell(_)) {
-                    let carrier = Arc::clone(&self.carrier);
-                    self.answers.spawn(async move { Some((token, carrier.carry_out(order).await)) });
+                    let carrier = self.carrier_of(&unit);
+                    self.answers.spawn(async move { Some(carrier.hear(token, order).await) });
                 }
             }
             event = loop {
                 match self.answers.join_next().await {
-                    Some(Ok(Some((token, answer)))) => break Event::Answer(token, answer),
+                    Some(Ok(Some(heard))) => break heard,
                     Some(_) => {}
                     None => return,
                 }
@@ -182,7 +216,15 @@ impl Walk {
         }
     }
 
-    async fn next(&mut self, wake: Option<WakeAt>) -> Event {
+    fn carrier_of(&mut self, unit: &UnitName) -> Arc<Carrier> {
+        if unit.is_whole() {
+            return Arc::clone(&self.carrier);
+        }
+        let carrier = &self.carrier;
+        Arc::clone(self.carriers.entry(unit.clone()).or_insert_with(|| Arc::new(carrier.of_unit(unit))))
+    }
+
+    async fn next(&mut self, wake: Option<WakeAt>) -> Heard {
         if let Some(event) = self.untold.pop_front() {
             return event;
         }
@@ -194,49 +236,53 @@ impl Walk {
         loop {
             tokio::select! {
                 Some(answer) = self.answers.join_next() => return match answer {
-                    Ok(Some((token, answer))) => Event::Answer(token, answer),
+                    Ok(Some(heard)) => heard,
                     Err(failure) if failure.is_panic() => std::panic::resume_unwind(failure.into_panic()),
-                    Ok(None) | Err(_) => Event::Tick,
+                    Ok(None) | Err(_) => Heard::Tick,
                 },
-                Some(sighting) = self.seen.recv() => return Event::Sighting(sighting),
+                Some(found) = self.search.join_next() => return match found {
+                    Ok(found) => self.take_units(found),
+                    Err(failure) => std::panic::resume_unwind(failure.into_panic()),
+                },
+                Some(sighting) = self.seen.recv() => return Heard::Sighting(sighting),
                 Ok(()) = self.looks.changed() => return self.take_look(),
-                entries = grown(self.upstream.as_mut()) => return Event::Upstream(entries),
+                entries = grown(self.upstream.as_mut()) => return Heard::Upstream(entries),
                 Some(question) = self.asked.recv() => {
                     // Whoever asked may be gone.
-                    let _ = question.send(self.course.overview());
+                    let _ = question.send(self.courses.overview());
                 }
-                () = tokio::time::sleep_until(until) => return Event::Tick,
+                () = tokio::time::sleep_until(until) => return Heard::Tick,
             }
         }
     }
 
-    fn carry_out(&mut self, issued: Issued) {
-        let Issued { token, order } = issued;
+    fn carry_out(&mut self, assigned: Assigned) {
+        let Assigned { token, unit, order } = assigned;
         if let Order::Watch { kinds, anew } = order {
             self.watch(&kinds, anew);
-            self.answers.spawn(async move { Some((token, Answer::Done)) });
+            self.answers.spawn(async move { Some(Heard::Answer(token, Answer::Done)) });
             return;
         }
+        let carrier = self.carrier_of(&unit);
         if let Order::Tell(news) = order {
             // At once: the next step may be the last.
-            self.carrier.tell_news(&news);
-            self.answers.spawn(async move { Some((token, Answer::Done)) });
+            carrier.tell_news(&news);
+            self.answers.spawn(async move { Some(Heard::Answer(token, Answer::Done)) });
             return;
         }
-        let carrier = Arc::clone(&self.carrier);
         let writes = Arc::clone(&self.writes);
         let stop = self.stop.clone();
         let turn = turn(&order);
         self.answers.spawn(async move {
             let _permit = match turn {
-                Turn::Read => return stop.run_until_cancelled(carrier.carry_out(order)).await.map(|a| (token, a)),
+                Turn::Read => return stop.run_until_cancelled(carrier.hear(token, order)).await,
                 Turn::Limited => stop.run_until_cancelled(writes.acquire_owned()).await?.ok(),
                 Turn::Write => None,
             };
             if stop.is_cancelled() {
                 return None;
             }
-            Some((token, carrier.carry_out(order).await))
+            Some(carrier.hear(token, order).await)
         });
     }
 
@@ -257,7 +303,7 @@ impl Walk {
     }
 
     fn show(&mut self) {
-        let progress = self.course.progress();
+        let progress = self.courses.progress();
         if progress != self.last {
             self.last = progress;
             // Nobody may be looking.

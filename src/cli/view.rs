@@ -8,7 +8,7 @@ use super::{document, gates, held, message};
 use crate::agent::stand::{DriftState, Stand};
 use crate::agent::survey::Survey;
 use crate::config::Environment;
-use crate::deploylog::{Past, Phase};
+use crate::deploylog::{Log, Past, Phase};
 use crate::edge::clock;
 use crate::gate::calendar::freezes_at;
 use crate::health::Health;
@@ -92,7 +92,14 @@ impl View {
         let Stand { log, drift, .. } = &self.stand;
         let newest = log.entries.last();
         let objects = self.stand.well().map(|(well, total)| json!({"total": total, "healthy": well}));
-        let proven = usize::from(matches!(log.standing.as_ref().map(|s| &s.outcome), Some(Some((Phase::Proven, _)))));
+        let is_proven = |log: &Log| {
+            matches!(log.standing.as_ref().map(|standing| &standing.outcome), Some(Some((Phase::Proven, _))))
+        };
+        let units = &self.stand.units;
+        let (total, proven) = match units.len() {
+            0 => (1, usize::from(is_proven(log))),
+            total => (total, units.values().filter(|unit| is_proven(&unit.log)).count()),
+        };
         json!({
             "name": self.environment.name,
             "ref": self.environment.branch,
@@ -101,7 +108,7 @@ impl View {
             "accepted": log.accepted.as_deref().map(document::commit),
             "standing": log.standing.as_ref().map(document::release),
             "candidate": self.stand.candidate.as_ref().map(document::commit),
-            "units": {"total": 1, "proven": proven},
+            "units": {"total": total, "proven": proven},
             "behind": self.stand.behind,
             "health": self.health(),
             "objects": objects,

@@ -155,8 +155,10 @@ impl Pipeline {
     /// Where an environment reads, and what of it is its own.
     fn layout(&self, environment: &Environment) -> gate::Layout {
         let others = self.environments.iter().filter(|other| other.name != environment.name);
+        // What is own to an environment is so for each of its units, also where one reads what lies in another.
+        let whole = self.environment(&environment.name).unwrap_or(environment);
         gate::Layout {
-            paths: environment.sources.paths.clone(),
+            paths: whole.sources.paths.clone(),
             own: environment.promotion.own.clone(),
             others: others.flat_map(|other| other.sources.paths.clone()).collect(),
         }

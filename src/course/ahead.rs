@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
-use super::{Awaited, Brief, Course, Judged, Opening, Order, StandingBrief, Verdict};
+use super::{Awaited, Brief, Course, Judged, Known, Opening, Order, Since, StandingBrief, Verdict};
 use crate::deploylog::{EntryCommit, GateVerdict, Log, Past, Phase};
 use crate::name::{Code, CommitId, Digest, Reason};
 
@@ -19,6 +19,8 @@ pub(super) struct Ahead {
     base: Option<u64>,
     /// How often a fact that gates ask about has changed.
     facts: u64,
+    /// The newest commit at which nothing was new.
+    clean: Option<CommitId>,
     /// The opening that was last known to have ended, and how.
     end: Option<(u64, Phase)>,
     retry: Backoff,
@@ -98,9 +100,35 @@ impl Ahead {
         }
     }
 
+    /// Nothing that the unit reads is otherwise at this tip than at the one before: if that opened nothing, neither does
+    /// this. Says whether it is so.
+    pub(super) fn pass_over(&mut self, commit: &CommitId, log: &Log) -> bool {
+        let passes = log.standing.is_some() && self.wants_nothing(log);
+        if passes {
+            self.tip = Some(commit.clone());
+            self.clean = Some(commit.clone());
+            self.stand = Stand::Unchanged(commit.clone());
+        }
+        passes
+    }
+
+    /// The candidate, from its verdict until it is opened.
+    pub(super) fn admitted(&self) -> Option<&Candidate> {
+        match &self.stand {
+            Stand::Storing(candidate) | Stand::Ready(candidate) | Stand::Opening(candidate) => Some(candidate),
+            Stand::New | Stand::Unchanged(_) | Stand::Stopped(_) => None,
+        }
+    }
+
     /// What this candidate was judged against has changed.
     pub(super) fn judge_again(&mut self) {
         self.stand = Stand::New;
+    }
+
+    /// Another release stands.
+    pub(super) fn turn(&mut self) {
+        self.clean = None;
+        self.judge_again();
     }
 
     /// A fact that its gates ask about has changed: no verdict is final (DESIGN §3).
@@ -126,7 +154,7 @@ impl Ahead {
     /// The log was read again: what was judged against another opening than the one that stands means nothing.
     pub(super) fn judge_against(&mut self, base: Option<u64>) {
         if self.base != base {
-            self.judge_again();
+            self.turn();
         }
     }
 
@@ -258,6 +286,7 @@ impl Course {
             let brief = Brief {
                 tip: tip.clone(),
                 accepted: known.log.accepted.clone(),
+                since: self.since(known),
                 standing: known
                     .log
                     .standing
@@ -268,6 +297,21 @@ impl Course {
                 statements: self.decrees.listed.clone(),
             };
             self.issue(Awaited::Judge(tip.clone(), base, facts), Order::Judge(Box::new(brief)));
+        }
+    }
+
+    /// Since when what the unit brings may be new: with others beside it, the accepted head says nothing about this one.
+    fn since(&self, known: &Known) -> Since {
+        if self.settings.unit.is_whole() {
+            return Since::Accepted;
+        }
+        let log = &known.log;
+        let standing = log.standing.as_ref().map(|standing| &standing.commit.id);
+        match (self.ahead.clean.as_ref().or(standing), &log.accepted_before) {
+            (Some(commit), _) => Since::Commit(commit.clone()),
+            // It never was there: another unit may have been opened at this very commit.
+            (None, Some(before)) => Since::Commit(before.clone()),
+            (None, None) => Since::Ever,
         }
     }
 
@@ -282,6 +326,7 @@ impl Course {
         match verdict {
             Verdict::Unchanged => {
                 self.succeeded();
+                self.ahead.clean = Some(commit.clone());
                 self.ahead.stand = Stand::Unchanged(commit);
             }
             Verdict::Admitted(opening) => {

@@ -1,6 +1,6 @@
 //! What is the next step of the walk?
 //!
-//! The walk of one environment as a pure machine: [`Course::step`] files what it hears, then one `decide` looks at
+//! The walk of one unit of an environment as a pure machine: [`Course::step`] files what it hears, then one `decide` looks at
 //! everything that is known and issues what is missing. There is one path for first run, retry, restart and pre-emption.
 //!
 //! | step of the walk | where |
@@ -13,6 +13,7 @@
 //! | 11 settle | `behind`: [`Order::Watch`], health by sighting |
 //! | 12 prune | `inventory`: [`Order::Delete`] of doomed members, then the inventory narrowed |
 //! | 13–14 record, prove | `behind`: [`Order::Confirm`], then `pen` |
+//! | side by side | `courses`: the units of an environment share its log, its pen, its watches and its tip |
 //! | ever after | `seeing`: what drifts is healed; `heat`: no fight without end; `tally`: told once an hour |
 //!
 //! State is the fold of the environment's log (durable truth), the facts last seen, and volatile progress of the standing
@@ -21,6 +22,7 @@
 mod ahead;
 mod backoff;
 mod behind;
+mod courses;
 mod decrees;
 mod heat;
 mod inventory;
@@ -44,17 +46,18 @@ use jiff::Timestamp;
 
 use crate::health::check::Check;
 use crate::manifest::Fence;
-use crate::name::{CheckName, CommitId, Digest, EnvironmentName, ObjectId, ObjectKey, Reason, RefName};
+use crate::name::{CheckName, CommitId, Digest, EnvironmentName, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use crate::plan::drift::HashKey;
 use crate::plan::{Inventory, Policy};
 
 use ahead::Ahead;
 use backoff::Backoff;
 use behind::Behind;
+pub use courses::{Assigned, Courses, Heard, Ledger, Overviews, Together, Units};
 use decrees::Decrees;
 pub use order::{
     Answer, Appended, Applied, Back, Brief, Decree, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known,
-    Loss, News, Opening, Order, Reverted, Sighting, StandingBrief, Telling, Token, Verdict, WakeAt,
+    Loss, News, Opening, Order, Reverted, Sighting, Since, StandingBrief, Telling, Token, Verdict, WakeAt,
 };
 pub use overview::{Drifts, Overview, Stop};
 use pen::Pen;
@@ -68,6 +71,8 @@ use rollback::GoingBack;
 pub struct Settings {
     /// The environment.
     pub environment: EnvironmentName,
+    /// The unit that walks; `.` where the environment is one.
+    pub unit: UnitName,
     /// From the `opened` entry until a release that has not settled fails.
     pub deadline: Duration,
     /// How long it must be healthy before it is proven.
@@ -132,7 +137,7 @@ pub enum Rest {
 /// Failures in a row of one essential order after which [`Course::rest`] calls the environment stuck.
 const STUCK_AFTER: u32 = 3;
 
-/// The walk of one environment.
+/// The walk of one unit. Those of an environment walk side by side: [`Courses`].
 #[derive(Debug)]
 pub struct Course {
     settings: Settings,
@@ -372,6 +377,12 @@ impl Course {
             return;
         }
         self.collected = Some(standing.release);
+        let keep = self.keeps(known);
+        self.issue(Awaited::Other, Order::Collect(keep));
+    }
+
+    /// The releases that stay recallable.
+    fn keeps(&self, known: &Known) -> BTreeSet<Digest> {
         let opened = known.log.entries.iter().rev().filter_map(|entry| {
             let opened = entry.body.phase == Some(crate::deploylog::Phase::Opened) && !entry.lapsed;
             entry.body.release.filter(|_| opened)
@@ -383,7 +394,7 @@ impl Course {
             }
             keep.insert(release);
         }
-        self.issue(Awaited::Other, Order::Collect(keep));
+        keep
     }
 
     fn awaits(&self, wanted: &Awaited) -> bool {

@@ -41,6 +41,8 @@ pub struct Brief {
     pub tip: CommitId,
     /// The accepted head.
     pub accepted: Option<Arc<EntryCommit>>,
+    /// Since when what the unit brings may be new.
+    pub since: Since,
     /// The standing release: its digest and the digest of its inputs.
     pub standing: Option<StandingBrief>,
     /// What we created in the cluster.
@@ -49,6 +51,18 @@ pub struct Brief {
     pub past: Past,
     /// The tags that state something about the environment, as the repository has them.
     pub statements: BTreeMap<RefName, ObjectId>,
+}
+
+/// Since when what a unit brings may be new to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Since {
+    /// Since the accepted head.
+    #[default]
+    Accepted,
+    /// Since this commit, at which the unit was as its standing release: other units may have moved the accepted head.
+    Commit(CommitId),
+    /// Ever since: nothing was accepted before it.
+    Ever,
 }
 
 /// A freeze, a hold, the end of one, or a rollback, by somebody who may.
@@ -309,6 +323,8 @@ pub struct Opening {
 pub enum Appended {
     /// The entry stands; the log as it is now.
     Ours(Box<Log>),
+    /// It was not tried: another entry of ours came first. The log as it is now.
+    Overtaken(Box<Log>),
     /// Somebody else wrote that sequence.
     Taken,
     /// Whether it was written is unknown.

@@ -11,7 +11,7 @@ use super::backoff::{Backoff, later};
 use super::tally::Tally;
 use super::{Appended, Awaited, Course, Known, Order};
 use crate::deploylog::{Action, Cause, Genesis, Log, Phase, Proposal, StandingRelease};
-use crate::name::{Code, CommitId, Digest, ObjectKey, Reason};
+use crate::name::{Code, CommitId, Digest, ObjectKey, Reason, UnitName};
 
 #[derive(Debug, Default)]
 pub(super) struct Pen {
@@ -76,7 +76,8 @@ impl Course {
         if self.awaits(&Awaited::Append) || !self.pen.retry.is_due(now) {
             return;
         }
-        let Some((proposal, opening)) = self.proposal(now) else { return };
+        let Some((mut proposal, opening)) = self.proposal(now) else { return };
+        proposal.units = self.about(proposal.action);
         self.pen.opening = opening;
         self.pen.place = self.known.as_ref().map_or(0, |known| known.log.entries.len());
         if proposal.action == Action::Heal {
@@ -88,6 +89,16 @@ impl Course {
             None => {}
         }
         self.issue(Awaited::Append, Order::Append(Box::new(proposal)));
+    }
+
+    /// The units that an entry of ours is about.
+    fn about(&self, action: Action) -> Vec<UnitName> {
+        let of_all = match action {
+            Action::Genesis => true,
+            Action::Freeze | Action::Unfreeze => !self.settings.unit.is_whole(),
+            _ => false,
+        };
+        if of_all { Vec::new() } else { vec![self.settings.unit.clone()] }
     }
 
     /// Whether an entry waits to be written, be it now or after a back-off.
@@ -157,7 +168,6 @@ impl Course {
 
     fn genesis(&self, known: &Known) -> Proposal {
         let mut proposal = Proposal::new(Action::Genesis, None, None);
-        proposal.units = Vec::new();
         proposal.files = self.settings.files.clone();
         proposal.genesis = Some(Genesis {
             cluster: known.cluster.clone(),
@@ -274,29 +284,12 @@ impl Course {
                 self.append_lost();
                 self.failed(Reason::new(Code::JournalUnwritable, text));
             }
-            Appended::Ours(log) => {
-                self.succeeded();
-                let last = log.entries.last().map(|entry| &entry.body);
-                if last.is_some_and(|body| body.phase == Some(Phase::Settled)) {
-                    self.behind.claimed();
-                }
-                let written = last.map(|body| body.action);
-                if matches!(written, Some(Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold)) {
-                    self.ahead.hear_news();
-                }
-                self.ahead.hear_end(&log);
-                self.pen.retry = Backoff::default();
+            Appended::Ours(log) => self.file_written(*log, opening, now),
+            Appended::Overtaken(log) => {
+                // It is proposed again, if it still is to be.
+                self.ahead.judge_again();
+                self.back.forget();
                 self.known_at = now;
-                if let Some(whose) = opening {
-                    let opened = match whose {
-                        Whose::Candidate => self.ahead.take_opened(),
-                        Whose::Rollback => self.back.take_opened(),
-                    };
-                    self.behind.open(&log, self.known.as_deref(), opened, now);
-                    // Both were judged against what stood until now.
-                    self.back.turn();
-                    self.ahead.judge_again();
-                }
                 if let Some(known) = &mut self.known {
                     known.log = *log;
                 }
@@ -320,6 +313,35 @@ impl Course {
                 self.append_lost();
                 self.failed(reason);
             }
+        }
+    }
+
+    /// Takes the log with an entry of ours at its end.
+    fn file_written(&mut self, log: Log, opening: Option<Whose>, now: Timestamp) {
+        self.succeeded();
+        let last = log.entries.last().map(|entry| &entry.body);
+        if last.is_some_and(|body| body.phase == Some(Phase::Settled)) {
+            self.behind.claimed();
+        }
+        let written = last.map(|body| body.action);
+        if matches!(written, Some(Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold)) {
+            self.ahead.hear_news();
+        }
+        self.ahead.hear_end(&log);
+        self.pen.retry = Backoff::default();
+        self.known_at = now;
+        if let Some(whose) = opening {
+            let opened = match whose {
+                Whose::Candidate => self.ahead.take_opened(),
+                Whose::Rollback => self.back.take_opened(),
+            };
+            self.behind.open(&log, self.known.as_deref(), opened, now);
+            // Both were judged against what stood until now.
+            self.back.turn();
+            self.ahead.turn();
+        }
+        if let Some(known) = &mut self.known {
+            known.log = log;
         }
     }
 

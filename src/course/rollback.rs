@@ -71,6 +71,14 @@ impl GoingBack {
         }
     }
 
+    /// The candidate, from its verdict until it is opened.
+    pub(super) fn admitted(&self) -> Option<&Candidate> {
+        match &self.stage {
+            Stage::Storing(candidate) | Stage::Ready(candidate) | Stage::Opening(candidate) => Some(candidate),
+            Stage::None => None,
+        }
+    }
+
     pub(super) fn is_opening(&self) -> bool {
         !matches!(self.stage, Stage::None)
     }

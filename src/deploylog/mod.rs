@@ -115,6 +115,15 @@ pub struct Log {
 }
 
 impl Log {
+    /// What the standing release of a unit with a name reads, which its opening tells; `None` where nothing stands, and of
+    /// a log as it was written, whose openings carry inputs on.
+    #[must_use]
+    pub fn standing_inputs(&self) -> Option<Inputs> {
+        let sequence = self.standing.as_ref()?.sequence;
+        let opened = self.entries.iter().rev().find(|entry| entry.sequence == sequence)?;
+        Inputs::read(opened.body.files.get(units::INPUTS)?)
+    }
+
     /// Whether the standing release was opened at this commit, and nothing else is to be said of it. The one that a rollback
     /// left at the head of its branch is a candidate again: what holds it may end.
     #[must_use]

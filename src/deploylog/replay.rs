@@ -66,14 +66,21 @@ impl Replay {
         self.units.keys()
     }
 
+    /// The log so far, as a unit reads it that it is not about.
+    #[must_use]
+    pub fn common(&self) -> Log {
+        let (accepted, accepted_before) = (self.log.accepted.clone(), self.log.accepted_before.clone());
+        let (entries, tip) = (self.common.clone(), self.log.tip.clone());
+        Log { entries, tip, accepted, accepted_before, ..Log::default() }
+    }
+
     /// The log so far, as one unit reads it.
     #[must_use]
     pub fn of_unit(&self, unit: &UnitName) -> Log {
         if unit.is_whole() {
             return self.log.clone();
         }
-        let nothing = || Log { entries: self.common.clone(), ..Log::default() };
-        let log = self.units.get(unit).cloned().unwrap_or_else(nothing);
+        let Some(log) = self.units.get(unit).cloned() else { return self.common() };
         let (accepted, accepted_before) = (self.log.accepted.clone(), self.log.accepted_before.clone());
         Log { tip: self.log.tip.clone(), accepted, accepted_before, ..log }
     }

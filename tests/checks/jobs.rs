@@ -2,6 +2,7 @@
 
 use lockmaster::edge::cluster::{Access, Cluster};
 use lockmaster::health::check::{Check, JobProbe, Probe, Reading, Run, Verdict, job};
+use lockmaster::name::UnitName;
 use serde_json::{Value, json};
 
 use crate::control_plane::{AGENT, ControlPlane, eventually};
@@ -19,7 +20,8 @@ fn job_of(image: &str, namespace: &str) -> (Check, Value) {
         JobProbe { image: image.to_owned(), command: vec![], args: vec!["-v".to_owned()], service_account: None };
     let check = check(Probe::Job(probe.clone()));
     let (pipeline, environment) = ("shop".parse().expect(parsed), "dev".parse().expect(parsed));
-    let place = job::Place { pipeline: &pipeline, environment: &environment, namespace, opening: 7 };
+    let unit = UnitName::whole();
+    let place = job::Place { pipeline: &pipeline, environment: &environment, unit: &unit, namespace, opening: 7 };
     let manifest = job::manifest(&check, &probe, &place);
     (check, manifest)
 }

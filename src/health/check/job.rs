@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Check, JobProbe, Reading};
 use crate::health::{Assessment, Health, assess};
-use crate::name::{EnvironmentName, PipelineName};
+use crate::name::{Digest, EnvironmentName, PipelineName, UnitName};
 
 /// The label of a Job and its pods that names the check.
 pub const CHECK: &str = "lockmaster.dev/check";
@@ -26,16 +26,22 @@ pub struct Place<'a> {
     pub pipeline: &'a PipelineName,
     /// The environment that is judged.
     pub environment: &'a EnvironmentName,
+    /// The unit of it.
+    pub unit: &'a UnitName,
     /// One of its namespaces.
     pub namespace: &'a str,
     /// The sequence of the opening that is judged: another opening has another Job.
     pub opening: u64,
 }
 
-/// The name of a check's Job. An agent that starts anew finds the run of the one before it.
-#[must_use]
-pub fn name(check: &Check, opening: u64) -> String {
-    format!("check-{}-{opening}", check.name)
+/// The name of a check's Job. An agent that starts anew finds the run of the one before it. Units that were opened together
+/// share the sequence, and have each a Job of its own.
+fn name(check: &Check, place: &Place<'_>) -> String {
+    let Place { unit, opening, .. } = place;
+    if unit.is_whole() {
+        return format!("check-{}-{opening}", check.name);
+    }
+    format!("check-{}-{opening}-{}", check.name, &Digest::of(unit.as_str().as_bytes()).hex()[..8])
 }
 
 /// The Job to create for a check.
@@ -73,7 +79,7 @@ pub fn manifest(check: &Check, probe: &JobProbe, place: &Place<'_>) -> Value {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": name(check, place.opening), "namespace": place.namespace,
+            "name": name(check, place), "namespace": place.namespace,
             "labels": labels, "annotations": {OPENING: opening},
         },
         "spec": {

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::name::Code;
+use crate::name::{Code, UnitName};
 
 mod answers;
 

@@ -14,7 +14,7 @@ use super::grammar::{Problem, Tag};
 use super::text::readable;
 use super::{identity, judgement};
 use crate::name::{
-    Code, CommitId, Digest, EnvironmentName, Fingerprint, ObjectId, PipelineName, Principal, Reason, RefName,
+    Code, CommitId, Digest, EnvironmentName, Fingerprint, ObjectId, PipelineName, Principal, Reason, RefName, UnitName,
 };
 use crate::signature::Signers;
 use trailers::Message;
@@ -187,6 +187,12 @@ impl Statement {
     #[must_use]
     pub fn rewind(&self) -> bool {
         self.message.rewind
+    }
+
+    /// The only unit that it is about, where it names one: trailer `Unit:`.
+    #[must_use]
+    pub fn unit(&self) -> Option<&UnitName> {
+        self.message.unit.as_ref()
     }
 
     /// Who signed.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::super::text::readable;
 use super::OVERRIDABLE;
+use crate::name::UnitName;
 
 /// The trailers that mean something, as they are written. Their case does not matter (git-interpret-trailers).
-const KNOWN: [&str; 5] = ["Until", "Overrides", "Sequence", "To", "Rewind"];
+const KNOWN: [&str; 6] = ["Until", "Overrides", "Sequence", "To", "Rewind", "Unit"];
 
 /// What a message says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub(super) struct Message {
     pub(super) sequence: Option<u64>,
     pub(super) to: Option<u64>,
     pub(super) rewind: bool,
+    pub(super) unit: Option<UnitName>,
 }
 
 impl Message {
@@ -72,6 +74,7 @@ impl Message {
             }
             "Rewind" if value == "true" => self.rewind = true,
             "Rewind" => return Err(wrong("`true`")),
+            "Unit" => self.unit = Some(value.parse().map_err(|_| wrong("the name of a unit"))?),
             _ => {
                 let number = Some(sequence(value).ok_or_else(|| wrong("a sequence of the deployment log"))?);
                 *(if key == "To" { &mut self.to } else { &mut self.sequence }) = number;
@@ -146,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_trailers_of_the_last_paragraph_are_taken() {
-        let text = "why\n\nUntil: 2026-03-11T10:00:00+01:00\nOverrides: windows, freezes\nSequence: 42\nTo: 38\nRewind: true\n";
+        let text = "why\n\nUntil: 2026-03-11T10:00:00+01:00\nOverrides: windows, freezes\nSequence: 42\nTo: 38\nRewind: true\nUnit: web\n";
         let expected = Message {
             reason: "why".to_owned(),
             until: Some("2026-03-11T09:00:00Z".parse().expect("because it is a time")),
@@ -154,6 +157,7 @@ mod tests {
             sequence: Some(42),
             to: Some(38),
             rewind: true,
+            unit: Some("web".parse().expect("because it is a unit name")),
         };
         assert_eq!(read(text), Ok(expected));
     }

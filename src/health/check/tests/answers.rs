@@ -42,12 +42,24 @@ fn a_job_is_found_by_its_check_and_opening_and_is_no_part_of_the_release() {
     let longest = "c".repeat(40);
     let check = Check { name: longest.parse().expect(parsed), ..check(Probe::Job(probe.clone())) };
     let (pipeline, environment) = ("shop".parse().expect(parsed), "prod".parse().expect(parsed));
-    let place =
-        |opening| job::Place { pipeline: &pipeline, environment: &environment, namespace: "shop-prod", opening };
+    let (whole, web) = (UnitName::whole(), "web".parse().expect(parsed));
+    let of = |unit, opening| {
+        let (pipeline, environment) = (&pipeline, &environment);
+        job::Place { pipeline, environment, unit, namespace: "shop-prod", opening }
+    };
+    let place = |opening| of(&whole, opening);
+    let name = |place: &job::Place<'_>| job::manifest(&check, &probe, place)["metadata"]["name"].to_string();
     let made = job::manifest(&check, &probe, &place(41));
     assert_eq!(made["metadata"]["name"], format!("check-{longest}-41"));
-    assert!(job::name(&check, 9_999_999_999_999_999).len() <= 63, "a Job's name is a label of its pods");
-    assert_ne!(job::name(&check, 41), job::name(&check, 42));
+    let length = |place| name(&place).trim_matches('"').len();
+    assert!(length(of(&whole, 9_999_999_999_999_999)) <= 63, "a Job's name is a label of its pods");
+    assert!(length(of(&web, 9_999_999)) <= 63);
+    let names = [name(&place(41)), name(&place(42)), name(&of(&web, 41))];
+    assert_eq!(
+        names.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        3,
+        "units opened together have each a Job"
+    );
     let pod = &made["spec"]["template"]["spec"];
     assert_eq!(
         (pod["serviceAccountName"].as_str(), pod["automountServiceAccountToken"].as_bool()),

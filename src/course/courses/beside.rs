@@ -1,0 +1,88 @@
+//! What a course is asked and told by those beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::{Awaited, Course, Known};
+use crate::deploylog::{EntryCommit, Inputs, Log};
+use crate::name::{CommitId, Digest, ObjectKey};
+
+impl Course {
+    /// Takes the log, and the inventory, as they were read for somebody else.
+    pub(super) fn hear_log(&mut self, known: Known, now: Timestamp) {
+        self.file_log(Ok(Box::new(known)), now);
+    }
+
+    /// Whether what was read for somebody else cannot be older than what it knows.
+    pub(super) fn may_hear(&self) -> bool {
+        !self.awaits(&Awaited::Append) && !self.awaits(&Awaited::Inventory)
+    }
+
+    /// Takes the log with an entry about the environment, which may change what its gates say.
+    pub(super) fn hear_of(&mut self, log: Log, now: Timestamp) {
+        self.known_at = now;
+        if let Some(known) = &mut self.known
+            && known.log.entries.len() != log.entries.len()
+        {
+            known.log = log;
+            self.ahead.hear_news();
+        }
+    }
+
+    /// Its log is still as it was at this time; others moved the accepted head.
+    pub(super) fn learn(&mut self, accepted: &Option<Arc<EntryCommit>>, before: &Option<CommitId>, now: Timestamp) {
+        if let Some(known) = &mut self.known {
+            self.known_at = now;
+            known.log.accepted.clone_from(accepted);
+            known.log.accepted_before.clone_from(before);
+        }
+    }
+
+    /// What its standing release reads, if that can be told.
+    pub(super) fn inputs(&self) -> Option<Inputs> {
+        self.known.as_ref()?.log.standing_inputs()
+    }
+
+    /// Nothing that it reads is otherwise at this tip; whether it needs not be judged.
+    pub(super) fn pass_over(&mut self, tip: &CommitId) -> bool {
+        let Some(known) = &self.known else { return false };
+        let passes = self.ahead.pass_over(tip, &known.log);
+        if passes {
+            self.tip = Some(Ok(tip.clone()));
+        }
+        passes
+    }
+
+    /// Whether it holds an object, or is about to.
+    pub(super) fn claims(&self, key: &ObjectKey) -> bool {
+        let member = self.known.as_ref().is_some_and(|known| known.inventory.members.contains_key(key));
+        let candidates = [self.ahead.admitted(), self.back.admitted()].into_iter().flatten();
+        let about_to = candidates.into_iter().any(|candidate| candidate.opening.admitted.set().get(key).is_some());
+        member || about_to || self.behind.release.as_ref().is_some_and(|release| release.packed.contains(key))
+    }
+
+    /// Reads what an earlier life of the agent wrote and nobody has shown yet.
+    pub(super) fn look_at_unseen(&mut self) {
+        if let Some(release) = &mut self.behind.release {
+            let unseen: Vec<ObjectKey> = release.unseen.iter().cloned().collect();
+            release.looks.extend(unseen);
+        }
+    }
+
+    pub(super) fn is_recalling(&self) -> bool {
+        self.awaited.values().any(|awaited| matches!(awaited, Awaited::Recall(_)))
+    }
+
+    /// Whether a release is on its way, or is not known to have ended well or badly.
+    pub(super) fn is_busy(&self) -> bool {
+        let open = |known: &Known| known.log.standing.as_ref().is_some_and(|standing| standing.outcome.is_none());
+        self.ahead.is_opening() || self.back.is_opening() || self.known.as_deref().is_some_and(open)
+    }
+
+    /// The releases that it may have to recall.
+    pub(super) fn kept_releases(&self) -> Option<BTreeSet<Digest>> {
+        self.known.as_deref().map(|known| self.keeps(known))
+    }
+}
