@@ -224,7 +224,8 @@ impl Release {
     }
 
     pub(super) fn file_applied(&mut self, key: &ObjectKey, applied: Applied, at: &Moment<'_>) {
-        let recreate = self.may_recreate(key);
+        let asks = matches!(&applied, Applied::Denied(reason) if reason.code == Code::RecreateNeedsApproval);
+        let recreate = asks && self.may_recreate(key);
         let Some(object) = self.objects.get_mut(key) else { return };
         let stash = object.aside.as_mut().and_then(|aside| aside.stash.take());
         match applied {
@@ -243,7 +244,7 @@ impl Release {
                 }
                 self.answers_again(at.now);
             }
-            Applied::Denied(reason) if reason.code == Code::RecreateNeedsApproval && recreate => {
+            Applied::Denied(_) if recreate => {
                 object.recreate = true;
                 self.queue.put(key, at.now);
             }
