@@ -190,7 +190,8 @@ fn whole_milliseconds(time: Timestamp) -> Timestamp {
 fn write_canonical(value: &Value, text: &mut String) {
     match value {
         Value::Object(fields) => {
-            let sorted: BTreeMap<&String, &Value> = fields.iter().collect();
+            let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
+            sorted.sort_unstable_by(|one, other| one.0.cmp(other.0));
             write_list('{', '}', sorted, text, |(key, value), text| {
                 text.push_str(&Value::from(key.as_str()).to_string());
                 text.push(':');

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sha1_checked::Sha1;
 
-use crate::name::ObjectId;
+use crate::name::{ObjectId, hex};
 
 /// The kinds of Git objects that a log is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,7 @@ impl GitObject {
     /// The object of this content, with the id that Git gives it.
     pub(super) fn new(kind: ObjectKind, body: Vec<u8>) -> Self {
         let hash = Sha1::try_digest(loose(kind, &body));
-        let hex: String = hash.hash().iter().map(|byte| format!("{byte:02x}")).collect();
-        let id = hex.parse().expect("because SHA-1 has 40 hex digits");
+        let id = hex(hash.hash()).parse().expect("because SHA-1 has 40 hex digits");
         GitObject { kind, id, body }
     }
 
@@ -145,8 +144,7 @@ fn read_tree(mut body: &[u8]) -> Option<Vec<(&str, &str, ObjectId)>> {
         let end = body.iter().position(|byte| *byte == 0)?;
         let (mode, name) = std::str::from_utf8(&body[..end]).ok()?.split_once(' ')?;
         let id = body.get(end + 1..end + 1 + ID_BYTES)?;
-        let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
-        rows.push((mode, name, hex.parse().ok()?));
+        rows.push((mode, name, hex(id).parse().ok()?));
         body = &body[end + 1 + ID_BYTES..];
     }
     Some(rows)

@@ -10,6 +10,7 @@ mod label;
 mod reason;
 
 pub use code::{Class, Code};
+pub(crate) use git::hex;
 pub use git::{CommitId, Digest, ObjectId, RefName, RepoPath};
 pub use kubernetes::{GroupKind, GroupVersionKind, ObjectKey};
 pub use label::{CheckName, EnvironmentName, Fingerprint, InvalidName, PipelineName, Principal, RoleName, UnitName};

@@ -4,7 +4,7 @@ use sha1_checked::{CollisionResult, Sha1};
 
 use super::RawCommit;
 use super::fault::Fault;
-use crate::name::{Digest, ObjectId};
+use crate::name::{Digest, ObjectId, hex};
 
 /// Checks that the bytes are the commit that the id names.
 pub(super) fn check(raw: &RawCommit) -> Result<(), Fault> {
@@ -36,7 +36,7 @@ fn object(kind: &str, bytes: &[u8]) -> Vec<u8> {
 
 fn sha1(object: &[u8]) -> Option<String> {
     match Sha1::try_digest(object) {
-        CollisionResult::Ok(hash) => Some(hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+        CollisionResult::Ok(hash) => Some(hex(&hash)),
         CollisionResult::Mitigated(_) | CollisionResult::Collision(_) => None,
     }
 }
