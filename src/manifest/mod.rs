@@ -223,11 +223,11 @@ pub fn canonical_json(value: &Value) -> Vec<u8> {
 
 fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Null | Value::Bool(_) | Value::String(_) => out.extend(value.to_string().bytes()),
+        Value::Null | Value::Bool(_) | Value::String(_) => out.extend_from_slice(value.to_string().as_bytes()),
         Value::Number(number) => {
             // What is no i64 is a float64 to Kubernetes, however it was written.
             let settled = number.as_f64().filter(|_| !number.is_i64()).and_then(yaml::number);
-            out.extend(settled.as_ref().unwrap_or(number).to_string().bytes());
+            out.extend_from_slice(settled.as_ref().unwrap_or(number).to_string().as_bytes());
         }
         Value::Array(items) => {
             out.push(b'[');
@@ -241,13 +241,14 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Object(members) => {
             // Sorted here, so that no feature of `serde_json` elsewhere in the tree can change a digest.
-            let sorted: BTreeMap<&String, &Value> = members.iter().collect();
+            let mut sorted: Vec<(&String, &Value)> = members.iter().collect();
+            sorted.sort_unstable_by(|one, other| one.0.cmp(other.0));
             out.push(b'{');
             for (index, (key, member)) in sorted.into_iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                out.extend(Value::from(key.as_str()).to_string().bytes());
+                out.extend_from_slice(Value::from(key.as_str()).to_string().as_bytes());
                 out.push(b':');
                 write_canonical(member, out);
             }
