@@ -1,6 +1,7 @@
 //! A cluster as a map of objects: uid, resource version, health, finalizers, labels. It applies and deletes as the edge
 //! would, in one atomic step each.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -268,21 +269,18 @@ impl Cluster {
 
     pub(crate) fn value(&self, key: &ObjectKey) -> Option<Value> {
         let body = self.objects.get(key)?;
-        let mut value = body.manifest.clone();
+        let mut value = owned(body);
         for (pointer, edit) in &body.edits {
             *value.pointer_mut(pointer).expect("because only fields of the manifest are edited") = edit.clone();
         }
-        value["metadata"]["managedFields"] = managed(body);
-        if body.ours {
-            value["metadata"]["labels"][PART_OF] = json!(SET_ID);
-        }
-        value["metadata"]["uid"] = json!(body.uid);
-        value["metadata"]["resourceVersion"] = json!(body.version.to_string());
+        let metadata = &mut value["metadata"];
+        metadata["uid"] = Value::String(body.uid.clone());
+        metadata["resourceVersion"] = Value::String(body.version.to_string());
         if !["ConfigMap", "Secret"].contains(&key.kind.as_str()) {
-            value["metadata"]["generation"] = json!(body.generation);
+            metadata["generation"] = body.generation.into();
         }
         if body.terminating {
-            value["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         }
         let fails = !body.well && self.fates.get(key) == Some(&Fate::Fails);
         if let Some(status) = status(&key.kind, body.well || self.looks_well, body.generation, fails) {
@@ -290,6 +288,27 @@ impl Cluster {
         }
         Some(value)
     }
+}
+
+/// Manifests with their owners, by all that these depend on.
+type Owned = BTreeMap<(Digest, bool, bool, Vec<String>), Value>;
+
+thread_local! {
+    static OWNED: RefCell<Owned> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// A manifest with our label, if it is ours, and with who owns what: the same in every seed, and asked for all the time.
+fn owned(body: &Body) -> Value {
+    let make = || {
+        let mut value = body.manifest.clone();
+        value["metadata"]["managedFields"] = managed(body);
+        if body.ours {
+            value["metadata"]["labels"][PART_OF] = json!(SET_ID);
+        }
+        value
+    };
+    let what = (body.digest, body.ours, body.foreign, body.edits.keys().cloned().collect());
+    OWNED.with_borrow_mut(|owned| owned.entry(what).or_insert_with(make).clone())
 }
 
 /// Who owns what: an edited field is no longer ours.

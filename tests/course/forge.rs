@@ -239,6 +239,7 @@ fn with_signature(head: &str, message: &str, armor: Option<&str>) -> Vec<u8> {
 pub(crate) fn sha1(kind: &str, bytes: &[u8]) -> CommitId {
     let object = [format!("{kind} {}\0", bytes.len()).as_bytes(), bytes].concat();
     let hash = sha1_checked::Sha1::try_digest(object);
-    let hex: String = hash.hash().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hash.hash().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let hex: String = digits.map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default()).collect();
     hex.parse().expect("because a hash is an id")
 }

@@ -1,6 +1,7 @@
 //! The model world of one environment: journal, stored releases, inventory, cluster and repository. It carries out the
 //! orders of a course as the agent would; a reply may be lost before or after the effect, or the effect may come late.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -201,8 +202,7 @@ impl World {
                 if done && self.flaw != Some(Flaw::BytesAreNotStored) {
                     self.releases.insert(*release, (Rc::new(bytes.clone()), self.now));
                 }
-                let set = || Rc::new(ManifestSet::from_bytes(bytes).expect("because a set is stored"));
-                self.archive.entry(*release).or_insert_with(set);
+                self.archive.entry(*release).or_insert_with(|| set_of(bytes));
                 Answer::Stored(if loss == Loss::Nothing { Ok(()) } else { Err(lost()) })
             }
             Order::Append(proposal) => Answer::Appended(self.append(desk, proposal, loss)),
@@ -384,6 +384,15 @@ fn unread(order: &Order) -> Option<Answer> {
         Order::Look { .. } => Answer::Looked(Err(lost())),
         _ => return None,
     })
+}
+
+/// The set that these bytes hold. Other seeds store the same ones.
+fn set_of(bytes: &[u8]) -> Rc<ManifestSet> {
+    thread_local! {
+        static SETS: RefCell<BTreeMap<Vec<u8>, Rc<ManifestSet>>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    let read = || Rc::new(ManifestSet::from_bytes(bytes).expect("because a set is stored"));
+    SETS.with_borrow_mut(|sets| Rc::clone(sets.entry(bytes.to_vec()).or_insert_with(read)))
 }
 
 /// The agent's key is the same in every seed: making it costs more than a signature.
