@@ -34,7 +34,6 @@ pub(super) struct Carrier {
     pub(super) site: Arc<Site>,
     /// As the unit sees it: its paths are the unit's.
     pub(super) environment: Environment,
-    pub(super) unit: UnitName,
     pub(super) desk: Arc<Mutex<Desk>>,
     /// Events on their way to the server: nothing waits for them but the end.
     pub(super) events: TaskTracker,
@@ -54,8 +53,7 @@ pub(super) struct Desk {
 impl Carrier {
     /// The carrier of an environment.
     pub(super) fn new(site: Arc<Site>, environment: Environment) -> Self {
-        let unit = UnitName::whole();
-        Carrier { site, environment, unit, desk: Arc::default(), events: TaskTracker::new() }
+        Carrier { site, environment, desk: Arc::default(), events: TaskTracker::new() }
     }
 
     /// The carrier of one of its units.
@@ -63,7 +61,6 @@ impl Carrier {
         Carrier {
             site: Arc::clone(&self.site),
             environment: self.environment.of_unit(unit),
-            unit: unit.clone(),
             desk: Arc::clone(&self.desk),
             events: self.events.clone(),
         }
@@ -131,7 +128,7 @@ impl Carrier {
     }
 
     fn place(&self, opening: u64) -> checking::Place<'_> {
-        checking::Place { site: &self.site, environment: &self.environment, unit: &self.unit, opening }
+        checking::Place { site: &self.site, environment: &self.environment, opening }
     }
 
     async fn read_log(&self) -> Result<Ledger, Reason> {
@@ -172,8 +169,15 @@ impl Carrier {
     }
 
     async fn decrees(&self, listed: &BTreeMap<RefName, ObjectId>) -> Result<Vec<Decree>, Reason> {
-        let log = self.desk.lock().await.replay.as_ref().map(|replay| replay.of_unit(&self.unit)).unwrap_or_default();
-        decrees::read(&self.site, &self.environment, &self.unit, &log, listed).await
+        let log = self
+            .desk
+            .lock()
+            .await
+            .replay
+            .as_ref()
+            .map(|replay| replay.of_unit(&self.environment.unit))
+            .unwrap_or_default();
+        decrees::read(&self.site, &self.environment, &log, listed).await
     }
 
     async fn store(&self, release: crate::name::Digest, bytes: &[u8]) -> Result<(), Reason> {
@@ -236,7 +240,8 @@ impl Carrier {
     }
 
     async fn recall(&self) -> Result<deploylog::Recalled, Reason> {
-        let standing = self.desk.lock().await.replay.as_ref().and_then(|replay| replay.of_unit(&self.unit).standing);
+        let standing =
+            self.desk.lock().await.replay.as_ref().and_then(|replay| replay.of_unit(&self.environment.unit).standing);
         let nothing = || Reason::new(Code::Bug, "nothing stands that could be recalled");
         observe::recall(self.target()?, &self.environment, &standing.ok_or_else(nothing)?).await
     }
@@ -250,13 +255,13 @@ impl Carrier {
         if desk.replay.is_none() {
             return InventoryWritten::Lost(Reason::new(Code::Bug, "the inventory is written before it was read"));
         }
-        let version = desk.versions.get(&self.unit).cloned().unwrap_or(journal::Version::ABSENT);
+        let version = desk.versions.get(&self.environment.unit).cloned().unwrap_or(journal::Version::ABSENT);
         drop(desk);
-        match target.journal.put_inventory(&self.environment.name, &self.unit, inventory, &version).await {
+        match target.journal.put_inventory(&self.environment.name, &self.environment.unit, inventory, &version).await {
             Ok(version) => {
                 let mut desk = self.desk.lock().await;
-                desk.versions.insert(self.unit.clone(), version);
-                desk.written.insert(self.unit.clone());
+                desk.versions.insert(self.environment.unit.clone(), version);
+                desk.written.insert(self.environment.unit.clone());
                 InventoryWritten::Ours
             }
             Err(error) => InventoryWritten::Lost(error.reason()),

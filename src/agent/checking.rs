@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::config::Environment;
 use crate::edge::clock;
 use crate::health::check::{Check, Probe, Reading, job};
-use crate::name::{ObjectKey, UnitName};
+use crate::name::ObjectKey;
 
 use super::site::Site;
 
@@ -16,7 +16,6 @@ use super::site::Site;
 pub(super) struct Place<'p> {
     pub(super) site: &'p Site,
     pub(super) environment: &'p Environment,
-    pub(super) unit: &'p UnitName,
     /// The sequence of the opening that is judged.
     pub(super) opening: u64,
 }
@@ -48,11 +47,11 @@ pub(super) async fn end(place: &Place<'_>, check: &Check) {
 /// The Job of a check that is one.
 fn manifest(place: &Place<'_>, check: &Check) -> Option<Value> {
     let Probe::Job(probe) = &check.probe else { return None };
-    let Place { site, environment, unit, opening } = *place;
+    let Place { site, environment, opening } = *place;
     let place = job::Place {
         pipeline: &site.setup.pipeline.name,
         environment: &environment.name,
-        unit,
+        unit: &environment.unit,
         namespace: environment.namespaces.first()?,
         opening,
     };

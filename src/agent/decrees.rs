@@ -7,7 +7,7 @@ use crate::course::Decree;
 use crate::deploylog::{self, Action, EntryCommit, Held, Log, Past, Stated};
 use crate::edge::clock;
 use crate::gate;
-use crate::name::{CommitId, ObjectId, Reason, RefName, UnitName};
+use crate::name::{CommitId, ObjectId, Reason, RefName};
 use crate::revision;
 use crate::revision::statement::{Statement, Verb};
 
@@ -22,7 +22,6 @@ use super::site::Site;
 pub(super) async fn read(
     site: &Site,
     environment: &Environment,
-    unit: &UnitName,
     log: &Log,
     listed: &BTreeMap<RefName, ObjectId>,
 ) -> Result<Vec<Decree>, Reason> {
@@ -34,7 +33,7 @@ pub(super) async fn read(
     let mut decrees = Vec::new();
     let used = Past::of(log, 1).used;
     for statement in found.good.into_iter().filter(|statement| !used.contains(&statement.payload_hash())) {
-        if statement.unit().is_some_and(|about| about != unit) {
+        if statement.unit().is_some_and(|about| *about != environment.unit) {
             continue;
         }
         match decree(site, environment, log, &statement).await? {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::config::Environment;
-use crate::deploylog::{Evidence, Log};
+use crate::deploylog::{self, Evidence};
 use crate::name::{CommitId, Reason};
 
 use super::carry;
@@ -27,12 +27,13 @@ pub(super) async fn read(site: &Site, environment: &Environment) -> Result<Upstr
     let mut upstream = Upstream::default();
     for from in site.setup.pipeline.upstreams_of(environment) {
         let replay = carry::read_log(site, from).await?;
-        let evidence = match &replay {
-            Some(replay) => Evidence::of(&from.name, replay.log()),
-            None => Evidence::of(&from.name, &Log::default()),
-        };
-        upstream.commits.extend(evidence.commits.iter().cloned());
-        upstream.evidence.get_or_insert(evidence);
+        if let Some(replay) = &replay {
+            upstream.commits.extend(deploylog::shipped(replay.log()).cloned());
+        }
+        if upstream.evidence.is_none() {
+            let log = replay.map(|replay| replay.of_unit(&environment.unit)).unwrap_or_default();
+            upstream.evidence = Some(Evidence::of(&from.name, &log));
+        }
     }
     Ok(upstream)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::field::{Field, Fields, Findings};
 use super::node::Node;
 use super::{Environment, Finding, Mention, Severity, Writer, calendar, pipeline, probe, promotion, units, value};
-use crate::name::{CheckName, Code, EnvironmentName, Principal, RoleName};
+use crate::name::{CheckName, Code, EnvironmentName, Principal, RoleName, UnitName};
 use crate::plan::{Adopt, OnDrift};
 use crate::render::{Renderer, Sources};
 use crate::revision::Carriers;
@@ -89,6 +89,7 @@ pub(super) fn environment(
         branch: branch?,
         sources: Sources { paths: paths.values, renderer: renderer? },
         units: units?,
+        unit: UnitName::whole(),
         namespaces: namespaces.values,
         default_namespace,
         cluster_kinds: cluster_kinds?,

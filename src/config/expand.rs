@@ -226,6 +226,7 @@ fn environment(environment: &Environment) -> FullEnvironment<'_> {
         branch,
         sources,
         units,
+        unit: _,
         namespaces,
         default_namespace,
         cluster_kinds,

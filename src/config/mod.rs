@@ -28,7 +28,7 @@ use crate::gate::calendar::{Freeze, Window};
 use crate::health::check::Check;
 use crate::name::{
     CheckName, CommitId, Digest, EnvironmentName, GroupKind, PipelineName, Principal, Reason, RefName, RepoPath,
-    RoleName,
+    RoleName, UnitName,
 };
 use crate::plan::{Adopt, OnDrift};
 use crate::render::Sources;
@@ -224,6 +224,8 @@ pub struct Environment {
     pub sources: Sources,
     /// Which directories below its one path have releases of their own; `None`: all it renders is one unit.
     pub units: Option<Units>,
+    /// The unit that it is narrowed to ([`Environment::of_unit`]); `.` for all of it.
+    pub unit: UnitName,
     /// The namespaces it may write into; never empty.
     pub namespaces: Vec<String>,
     /// The namespace of an object that names none; `None` where `namespaces` lists several.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::name::Code;
+use crate::name::{Code, UnitName};
 use crate::render::Renderer;
 
 const BASE: &str = "apiVersion: lockmaster.dev/v1alpha1
@@ -61,6 +61,7 @@ fn absent_keys_have_their_defaults() {
         branch: RefName::branch("env/dev").expect(parsed),
         sources: Sources { paths: vec!["overlays/dev".parse().expect(parsed)], renderer: Renderer::Auto },
         units: None,
+        unit: UnitName::whole(),
         namespaces: vec!["shop-dev".to_owned()],
         default_namespace: Some("shop-dev".to_owned()),
         cluster_kinds: Vec::new(),

@@ -53,6 +53,7 @@ impl Environment {
         if let Some(path) = self.unit_path(unit) {
             narrowed.sources.paths = vec![path];
             narrowed.units = None;
+            narrowed.unit = unit.clone();
         }
         narrowed
     }

@@ -81,19 +81,14 @@ pub struct Evidence {
     pub environment: EnvironmentName,
     /// Its releases, newest first.
     pub releases: Vec<Logged>,
-    /// Every commit that its log names as shipped.
-    pub commits: BTreeSet<CommitId>,
 }
 
 impl Evidence {
     /// What a verified log proves.
     #[must_use]
     pub fn of(environment: &EnvironmentName, log: &Log) -> Self {
-        let bodies = valid(log).filter(|entry| entry.body.phase == Some(Phase::Opened));
-        let commits = bodies.filter_map(|entry| entry.body.commit.as_ref());
-        let commits = commits.flat_map(|commit| std::iter::once(&commit.id).chain(&commit.ships)).cloned().collect();
         let releases = Told::read(log).releases.iter().rev().map(Line::logged).collect();
-        Evidence { environment: environment.clone(), releases, commits }
+        Evidence { environment: environment.clone(), releases }
     }
 
     /// The newest release that is proven.
@@ -200,6 +195,13 @@ pub fn release_before(log: &Log, inputs: &Inputs) -> Option<Logged> {
         Some(place) => place.checked_sub(1).map(|before| told.releases[before].logged()),
         None => told.releases.last().map(Line::logged),
     }
+}
+
+/// Every commit that a log names as shipped.
+pub fn shipped(log: &Log) -> impl Iterator<Item = &CommitId> {
+    let opened = valid(log).filter(|entry| entry.body.phase == Some(Phase::Opened));
+    let commits = opened.filter_map(|entry| entry.body.commit.as_ref());
+    commits.flat_map(|commit| std::iter::once(&commit.id).chain(&commit.ships))
 }
 
 fn valid(log: &Log) -> impl Iterator<Item = &Entry> {

@@ -201,7 +201,8 @@ impl Play {
                 continue;
             }
             let evidence = Evidence::of(&up.site.rules.environment, up.replay.log());
-            let mut commits = evidence.commits.clone();
+            let mut commits: std::collections::BTreeSet<_> =
+                lockmaster::deploylog::shipped(up.replay.log()).cloned().collect();
             commits.extend(up.upstream.iter().flat_map(|upstream| upstream.commits.clone()));
             let stored_at = |sequence: u64| up.stored_at[usize::try_from(sequence).expect("because it is small")];
             let ran = |release: &lockmaster::deploylog::Logged| Ran {

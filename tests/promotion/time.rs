@@ -76,7 +76,7 @@ impl Trial {
             rollback_by: lockmaster::gate::RollbackBy::Anyone,
         };
         let release = logged(good(&id), inputs.clone(), first_seen - DAY);
-        let evidence = Evidence { environment: good("staging"), releases: vec![release], commits: [].into() };
+        let evidence = Evidence { environment: good("staging"), releases: vec![release] };
         let raw = RawTag { name: good("refs/tags/approve/shop/prod/lena"), id: good(&tag), bytes: tagged };
         let signers = Signers::parse(&signers).expect("because it is well formed");
         let approval = statement::read(&raw, &signers, first_seen).expect("because lena signed it");

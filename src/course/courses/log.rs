@@ -16,15 +16,21 @@ impl Courses {
     /// Writes what may stand in one entry, the strictest first.
     pub(super) fn append(&mut self) {
         let Some((units, proposal)) = self.queue.next() else { return };
-        self.assign_for_all(Waiting::Append(units), Order::Append(Box::new(proposal)));
+        let about_all = self.named && proposal.units.is_empty();
+        self.assign_for_all(Waiting::Append(units, about_all), Order::Append(Box::new(proposal)));
     }
 
-    pub(super) fn file_written(&mut self, units: Vec<(UnitName, Token)>, written: Together, now: Timestamp) {
+    pub(super) fn file_written(
+        &mut self,
+        units: Vec<(UnitName, Token)>,
+        about_all: bool,
+        written: Together,
+        now: Timestamp,
+    ) {
         let again = |reason: &Reason| Appended::Unknown(reason.clone());
         match written {
             Together::Ours { whole, common, mut logs } => {
                 self.learn(&whole, &common, now);
-                let about_all = logs.len() > units.len();
                 for (unit, token) in units {
                     let log = logs.remove(&unit).unwrap_or_else(|| (*common).clone());
                     self.tell(&unit, Event::Answer(token, Answer::Appended(Appended::Ours(Box::new(log)))), now);

@@ -31,8 +31,8 @@ enum Waiting {
     Unit(UnitName, Token),
     /// All who asked for the log.
     Log,
-    /// Those whose proposals the entry joins.
-    Append(Vec<(UnitName, Token)>),
+    /// Those whose proposals the entry joins, and whether it is about the environment.
+    Append(Vec<(UnitName, Token)>, bool),
     /// Those whose objects are read freshly.
     Confirm(Vec<Asking>),
     Nobody,
@@ -142,8 +142,8 @@ impl Courses {
                 }
             }
             Heard::Written(token, written) => {
-                if let Some(Waiting::Append(units)) = self.waiting.remove(&token) {
-                    self.file_written(units, written, now);
+                if let Some(Waiting::Append(units, about_all)) = self.waiting.remove(&token) {
+                    self.file_written(units, about_all, written, now);
                 }
             }
             Heard::Answer(token, answer) => self.file_answer(token, answer, now),
@@ -287,7 +287,7 @@ impl Courses {
     /// Issues what is for all of them.
     fn decide(&mut self, now: Timestamp) {
         let reads = self.awaits(|waiting| matches!(waiting, Waiting::Log));
-        let appends = self.awaits(|waiting| matches!(waiting, Waiting::Append(_)));
+        let appends = self.awaits(|waiting| matches!(waiting, Waiting::Append(..)));
         if self.read_wanted && !reads && !appends && !self.stopping && self.reading.is_due(now) {
             self.assign_for_all(Waiting::Log, Order::ReadLog);
         } else if !reads && !appends && (!self.read_wanted || self.stopping) {
