@@ -12,14 +12,21 @@ pub(super) fn close(
     commit: &CommitId,
     sources: &Sources,
 ) -> Result<Result<Closure, Reason>, GitError> {
-    let tree = match mirror.tree(commit) {
-        Ok(tree) => tree,
+    match tree(mirror, commit)? {
+        Ok(tree) => close_tree(mirror, &tree, sources),
+        Err(reason) => Ok(Err(reason)),
+    }
+}
+
+/// The tree of a commit, or what is wrong with it.
+pub(super) fn tree(mirror: &Mirror, commit: &CommitId) -> Result<Result<Tree, Reason>, GitError> {
+    match mirror.tree(commit) {
+        Ok(tree) => Ok(Ok(tree)),
         Err(error) if error.reason().code.class() == Class::Refused => {
-            return Ok(Err(error.reason().at_commit(commit.clone())));
+            Ok(Err(error.reason().at_commit(commit.clone())))
         }
-        Err(error) => return Err(error),
-    };
-    close_tree(mirror, &tree, sources)
+        Err(error) => Err(error),
+    }
 }
 
 /// Closes the inputs of a tree that is no commit's yet.

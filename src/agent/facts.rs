@@ -1,6 +1,7 @@
 //! What the gates ask about a candidate, gathered from Git, the journals and the cluster's clock.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,6 +16,7 @@ use crate::revision::statement::{self, RawTag, Statement, Verb};
 use crate::revision::{Fetched, FirstSeen, Verified};
 
 use super::closing::close;
+use super::sight::Sight;
 use super::site::Site;
 use super::upstream;
 
@@ -54,7 +56,7 @@ pub(super) async fn first_seen(
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     /// Those whose signature holds.
-    pub(super) good: Vec<Statement>,
+    pub(super) good: Vec<Arc<Statement>>,
     /// Why the others count for nothing, by what they were to say.
     pub(super) void: Vec<(Verb, Reason)>,
     /// The raw bytes of the good ones, by the SHA-256 of their signed payload.
@@ -85,7 +87,7 @@ pub(super) async fn statements(
         match statement::read(&raw, &site.setup.signers, seen) {
             Ok(good) => {
                 statements.bytes.insert(good.payload_hash(), raw.bytes);
-                statements.good.push(good);
+                statements.good.push(Arc::new(good));
             }
             Err(reason) => statements.void.push((address.verb, reason)),
         }
@@ -104,17 +106,22 @@ pub(super) async fn gather(
     candidate: Found<'_>,
 ) -> Result<Facts, Reason> {
     let rules = site.setup.pipeline.rules(environment);
-    let upstream = upstream::read(site, environment).await?;
-    let Statements { good, void, bytes, first_seen } = statements(site, environment, &brief.statements).await?;
-    let timed = rules.depends_on_time(&brief.past, &good);
+    let sight = candidate.sight;
+    let read_logs = async || upstream::logs(site, environment).await.map(Arc::new);
+    let upstream = sight.upstream.get_or_try_init(read_logs).await?.about(&environment.unit);
+    let read_statements = async || statements(site, environment, &brief.statements).await.map(Arc::new);
+    let stated = sight.statements.get_or_try_init(read_statements).await?;
+    let timed = rules.depends_on_time(&brief.past, &stated.good);
+    let void = stated.void.iter().filter(|(verb, _)| *verb == Verb::Approve);
+    let ask_clocks = async || is_clock_suspect(site, timed).await;
     let mut facts = Facts {
         evidence: upstream.evidence,
         upstream_commits: upstream.commits,
-        statements: good,
-        void: void.into_iter().filter(|(verb, _)| *verb == Verb::Approve).map(|(_, reason)| reason.message).collect(),
-        statement_bytes: bytes,
-        first_seen,
-        clock_suspect: is_clock_suspect(site, timed).await?,
+        statements: stated.good.clone(),
+        void: void.map(|(_, reason)| reason.message.clone()).collect(),
+        statement_bytes: stated.bytes.clone(),
+        first_seen: stated.first_seen.clone(),
+        clock_suspect: if timed { *sight.clock_suspect.get_or_try_init(ask_clocks).await? } else { false },
         ..Facts::default()
     };
     if rules.from.is_some() {
@@ -137,6 +144,7 @@ pub(super) struct Found<'f> {
     pub(super) fetched: &'f Fetched,
     pub(super) verified: &'f Verified,
     pub(super) closure: &'f Closure,
+    pub(super) sight: &'f Sight,
 }
 
 /// The commits whose inputs decide whether an approval or a signature speaks of this content.

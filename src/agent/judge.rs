@@ -2,6 +2,7 @@
 //! `run` opens what this admits; `plan`, `verify` and `status` only look.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,7 +11,6 @@ use crate::config::Environment;
 use crate::course::{Brief, Judged, Opening, Since, Verdict};
 use crate::deploylog::{self, Cause, EntryCommit, Rollback, Signer};
 use crate::edge::clock;
-use crate::edge::git::GitError;
 use crate::gate::{self, Admission, Gate};
 use crate::manifest::{ManifestSet, Scopes};
 use crate::name::{Code, CommitId, Digest, EnvironmentName, Reason};
@@ -18,10 +18,11 @@ use crate::plan::{Plan, Report};
 use crate::render::{self, Closure, Outputs, Rendered};
 use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
 
-use super::closing::close;
+use super::closing::{close, close_tree, tree};
 use super::facts;
 use super::observe::observe;
 use super::rollback;
+use super::sight::{About, Range, Sight, Start};
 use super::site::Site;
 
 /// The longest that one kustomize child may run.
@@ -112,12 +113,6 @@ impl From<Reason> for Stop {
     }
 }
 
-impl From<GitError> for Stop {
-    fn from(error: GitError) -> Self {
-        Stop::from(error.reason())
-    }
-}
-
 impl From<Vec<Reason>> for Stop {
     fn from(reasons: Vec<Reason>) -> Self {
         Stop::Refused(reasons)
@@ -126,7 +121,7 @@ impl From<Vec<Reason>> for Stop {
 
 /// What Git says about a candidate.
 struct Source {
-    fetched: Fetched,
+    range: Arc<Range>,
     closure: Result<Closure, Reason>,
 }
 
@@ -160,15 +155,15 @@ async fn walk(
     outlook: &mut Outlook,
 ) -> Result<Finding, Stop> {
     let mut steps = Steps { environment: environment.name.clone(), since: Instant::now() };
-    let source = read_source(site, environment, brief).await?;
-    outlook.relation = Some(source.fetched.relation.clone());
-    outlook.left = source.fetched.left;
-    let history = revision::check_history(&source.fetched);
-    let hashes = source.fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
-    let first_seen = facts::first_seen(site, environment, hashes).await?;
-    let judgement = revision::judge(source.fetched.clone(), &site.trust(environment), &first_seen, clock::now());
+    let sight = sight(site, environment, brief);
+    let source = read_source(site, environment, brief, &sight).await?;
+    let Range { fetched, first_seen } = &*source.range;
+    outlook.relation = Some(fetched.relation.clone());
+    outlook.left = fetched.left;
+    let history = revision::check_history(fetched);
+    let judgement = revision::judge(fetched.clone(), &site.trust(environment), first_seen, clock::now());
     outlook.commits.clone_from(&judgement.commits);
-    outlook.candidate = candidate(&source.fetched, &judgement.commits, &first_seen);
+    outlook.candidate = candidate(fetched, &judgement.commits, first_seen);
     history?;
     if unchanged(brief, &source.closure) {
         return Ok(Finding::Unchanged);
@@ -185,7 +180,8 @@ async fn walk(
         return Ok(Finding::Accepted);
     }
     let closure = source.closure?;
-    let bench = Bench::new(site, environment, brief, &source.fetched, &verified, &closure, outlook).await?;
+    let found = facts::Found { fetched, verified: &verified, closure: &closure, sight: &sight };
+    let bench = Bench::new(site, environment, brief, found, outlook).await?;
     let case = bench.case(&verified, &closure);
     outlook.upstream = case.upstream();
     let gates = case.gates();
@@ -194,7 +190,7 @@ async fn walk(
         return Ok(Finding::Stopped { refused: true, reasons });
     }
     steps.end("prove", outlook);
-    let rendered = render(site, environment, verified, closure, &source.fetched, &first_seen).await?;
+    let rendered = render(site, environment, verified, closure, &source.range).await?;
     outlook.notices = unresolved(rendered.set());
     steps.end("render", outlook);
     if depth == Depth::Render {
@@ -255,12 +251,9 @@ impl<'b> Bench<'b> {
         site: &Site,
         environment: &Environment,
         brief: &'b Brief,
-        fetched: &Fetched,
-        verified: &Verified,
-        closure: &Closure,
+        found: facts::Found<'_>,
         outlook: &Outlook,
     ) -> Result<Self, Stop> {
-        let found = facts::Found { fetched, verified, closure };
         let facts = facts::gather(site, environment, brief, found).await?;
         let rules = site.setup.pipeline.rules(environment);
         Ok(Bench { rules, past: &brief.past, facts, first_seen: outlook.candidate.first_seen, now: clock::now() })
@@ -314,34 +307,68 @@ fn unchanged(brief: &Brief, closure: &Result<Closure, Reason>) -> bool {
     standing.is_some() && closure.as_ref().ok().map(|closure| closure.inputs().digest()) == standing
 }
 
-async fn read_source(site: &Site, environment: &Environment, brief: &Brief) -> Result<Source, GitError> {
-    let reference = environment.branch.clone();
-    let tip = brief.tip.clone();
-    let accepted = brief.accepted.as_ref().map(|accepted| accepted.id.clone());
-    let introduction = site.setup.pipeline.trust.introduction.clone();
-    let sources = environment.sources.clone();
+/// What is known of the commit already; units of one environment share it.
+fn sight(site: &Site, environment: &Environment, brief: &Brief) -> Arc<Sight> {
+    let about = About {
+        tip: brief.tip.clone(),
+        accepted: brief.accepted.as_ref().map(|accepted| accepted.id.clone()),
+        statements: brief.statements.clone(),
+        upstream: brief.upstream,
+    };
+    site.sights.of(&environment.name, about, environment.unit.is_whole())
+}
+
+/// Since which commit what a candidate brings may be new; `None`: since the accepted head.
+fn start(environment: &Environment, brief: &Brief) -> Start {
     // What a rollback left at the head of the branch would come in anew, with whoever wants it there.
     let standing = brief.past.standing.as_ref();
     let left = standing.filter(|standing| standing.rollback.as_ref().is_some_and(Rollback::leaves_head));
-    let since = match (left, &brief.since) {
+    match (left, &brief.since) {
         (Some(standing), _) => Some(Some(standing.commit.id.clone())),
         // Signatures are asked for since the accepted head, whichever unit moved it.
         (None, Since::Accepted) => None,
         (None, _) if environment.promotion.from.is_none() => None,
         (None, Since::Commit(since)) => Some(Some(since.clone())),
         (None, Since::Ever) => Some(None),
+    }
+}
+
+async fn read_source(site: &Site, environment: &Environment, brief: &Brief, sight: &Sight) -> Result<Source, Reason> {
+    let tip = brief.tip.clone();
+    let read_tree = async || {
+        let read = site.with_mirror(move |mirror| tree(mirror, &tip)).await.map_err(|error| error.reason())?;
+        Ok::<_, Reason>(read.map(Arc::new))
     };
-    site.with_mirror(move |mirror| {
+    let tree = sight.tree.get_or_try_init(read_tree).await?.clone();
+    let start = start(environment, brief);
+    let range = sight.range(start.clone());
+    let range = range.get_or_try_init(|| read_range(site, environment, brief, start)).await?;
+    let sources = environment.sources.clone();
+    let closure = match tree {
+        Ok(tree) => site.with_mirror(move |mirror| close_tree(mirror, &tree, &sources)).await,
+        Err(reason) => Ok(Err(reason)),
+    };
+    Ok(Source { range: Arc::clone(range), closure: closure.map_err(|error| error.reason())? })
+}
+
+/// What history says of the tip, and the commits that may be new since one.
+async fn read_range(site: &Site, environment: &Environment, brief: &Brief, start: Start) -> Result<Arc<Range>, Reason> {
+    let (reference, tip) = (environment.branch.clone(), brief.tip.clone());
+    let accepted = brief.accepted.as_ref().map(|accepted| accepted.id.clone());
+    let introduction = site.setup.pipeline.trust.introduction.clone();
+    let fetched = site.with_mirror(move |mirror| {
         let mut fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
-        if let Some(since) = &since {
+        if let Some(since) = &start {
             let Fetched { new, boundary, merges, .. } =
                 mirror.facts(&reference, &tip, since.as_ref(), &introduction)?;
             fetched = Fetched { new, boundary, merges, ..fetched };
         }
-        let closure = close(mirror, &tip, &sources)?;
-        Ok(Source { fetched, closure })
-    })
-    .await
+        Ok(fetched)
+    });
+    let fetched = fetched.await.map_err(|error| error.reason())?;
+    let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
+    let first_seen = facts::first_seen(site, environment, hashes).await?;
+    Ok(Arc::new(Range { fetched, first_seen }))
 }
 
 async fn render(
@@ -349,8 +376,7 @@ async fn render(
     environment: &Environment,
     verified: Verified,
     closure: Closure,
-    fetched: &Fetched,
-    first_seen: &FirstSeen,
+    range: &Range,
 ) -> Result<Rendered, Stop> {
     let outputs = kustomize(site, &closure).await?;
     let fence = site.fence(environment);
@@ -363,7 +389,7 @@ async fn render(
     let Some(target) = site.target.as_ref().filter(|_| unknown) else { return Err(Stop::Refused(reasons)) };
     // A kind may be served since discovery was last read.
     target.cluster.discover().await.map_err(|error| error.reason())?;
-    let again = revision::judge(fetched.clone(), &site.trust(environment), first_seen, clock::now());
+    let again = revision::judge(range.fetched.clone(), &site.trust(environment), &range.first_seen, clock::now());
     Ok(Rendered::new(again.verdict?, closure, &outputs, &fence, &scopes(site))?)
 }
 
@@ -382,6 +408,7 @@ async fn kustomize(site: &Site, closure: &Closure) -> Result<Outputs, Reason> {
                 Reason::new(Code::RenderFailed, text).at_file(path.as_str(), None, None)
             };
             let kustomize = site.kustomize.as_ref().ok_or_else(missing)?;
+            let _turn = site.renders.acquire().await.expect("because nobody closes it");
             outputs.insert(path.clone(), kustomize.build(closure, path, RENDER_DEADLINE).await?);
         }
     }

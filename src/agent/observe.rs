@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use crate::config::Environment;
 use crate::course::Brief;
 use crate::deploylog::{Recalled, StandingRelease};
+use crate::edge::cluster;
 use crate::manifest::{Manifest, ManifestSet};
 use crate::name::{Code, Digest, GroupVersionKind, ObjectKey, Reason};
 use crate::plan::{self, DryRun, Inventory, Live, Observed, Policy};
@@ -59,8 +60,9 @@ pub async fn observe(
     };
     let questions = plan::questions(release, standing.as_ref(), &brief.inventory);
     let kinds = kinds(&questions.read, release, standing.as_ref(), &brief.inventory);
-    let live = target.cluster.read(&kinds).await.map_err(|error| error.reason())?;
-    let namespaces = target.cluster.namespaces(&questions.namespaces).await.map_err(|error| error.reason())?;
+    let live = site.reading.read(&target.cluster, kinds).await?;
+    let namespaces = site.reading.read(&target.cluster, cluster::namespace_kinds(&questions.namespaces)).await?;
+    let namespaces = cluster::standing_namespaces(namespaces);
     let policy = site.policy(environment);
     let wanted = questions.dry_run.into_iter().filter(|key| {
         let present = matches!(live.get(key), Some(Live::Present(_)));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use tokio::sync::Semaphore;
+
 use crate::config::{Environment, OnFailure, Pipeline, Promote};
 use crate::course::Settings;
 use crate::edge::cluster::Cluster;
@@ -21,7 +23,12 @@ use crate::revision::{Ground, Trust};
 use crate::signature::{AgentKey, Signers};
 
 use super::board::Board;
+use super::reading::Reading;
+use super::sight::Sights;
 use super::watches::Watches;
+
+/// See [`Site::with_mirror`].
+const MIRROR_AT_ONCE: usize = 8;
 
 /// What the operator gave: read once, a change of a file starts anew.
 pub struct Setup {
@@ -97,6 +104,13 @@ pub struct Site {
     /// What it shows of itself while it runs.
     pub board: Arc<Board>,
     metrics: OnceLock<Metrics>,
+    /// Operations on the mirror at once: each takes a thread.
+    turns: Semaphore,
+    /// Children of the renderer at once: each wants a core, and one that hangs keeps nobody else from it.
+    pub(super) renders: Semaphore,
+    /// What judging the units of one commit has in common.
+    pub(super) sights: Sights,
+    pub(super) reading: Reading,
 }
 
 impl Site {
@@ -120,6 +134,10 @@ impl Site {
             read_only,
             board,
             metrics: OnceLock::new(),
+            turns: Semaphore::new(MIRROR_AT_ONCE),
+            renders: Semaphore::new(std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4))),
+            sights: Sights::default(),
+            reading: Reading::default(),
         })
     }
 
@@ -132,6 +150,7 @@ impl Site {
         T: Send + 'static,
         F: FnOnce(&Mirror) -> Result<T, GitError> + Send + 'static,
     {
+        let _turn = self.turns.acquire().await.expect("because nobody closes it");
         let mirror = Arc::clone(&self.mirror);
         match tokio::task::spawn_blocking(move || mirror.work(work)).await {
             Ok(result) => result,

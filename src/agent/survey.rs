@@ -86,6 +86,7 @@ pub fn brief(site: &Site, known: &Known, tip: CommitId, statements: BTreeMap<Ref
         tip,
         accepted: known.log.accepted.clone(),
         since: Since::Accepted,
+        upstream: 0,
         standing: standing.map(|standing| StandingBrief { release: standing.release, inputs: standing.inputs }),
         inventory: known.inventory.clone(),
         past: Past::of(&known.log, site.keep()),

@@ -287,6 +287,7 @@ impl Course {
                 tip: tip.clone(),
                 accepted: known.log.accepted.clone(),
                 since: self.since(known),
+                upstream: self.upstream,
                 standing: known
                     .log
                     .standing

@@ -43,6 +43,8 @@ pub struct Brief {
     pub accepted: Option<Arc<EntryCommit>>,
     /// Since when what the unit brings may be new.
     pub since: Since,
+    /// How many entries the log upstream had when it was last heard of.
+    pub upstream: u64,
     /// The standing release: its digest and the digest of its inputs.
     pub standing: Option<StandingBrief>,
     /// What we created in the cluster.

@@ -1,6 +1,7 @@
 //! A candidate before its gates: what is known of it, and the gates in their order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -35,7 +36,7 @@ pub struct Facts {
     /// Every commit that a log upstream names as shipped, over all environments that lead here.
     pub upstream_commits: BTreeSet<CommitId>,
     /// The statements about this environment whose signature holds.
-    pub statements: Vec<Statement>,
+    pub statements: Vec<Arc<Statement>>,
     /// Why each approval that is nobody's counts for nothing.
     pub void: Vec<String>,
     /// The raw bytes of the statements, by the SHA-256 of their signed payload.

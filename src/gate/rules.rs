@@ -1,6 +1,7 @@
 //! What the configuration demands of whoever wants to enter an environment.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Layout;
@@ -90,7 +91,7 @@ pub struct Approvals {
 impl Rules {
     /// Whether what they say of a candidate depends on the time, with the freezes that were stated.
     #[must_use]
-    pub fn depends_on_time(&self, past: &Past, statements: &[Statement]) -> bool {
+    pub fn depends_on_time(&self, past: &Past, statements: &[Arc<Statement>]) -> bool {
         let stated = !past.freezes.is_empty() || statements.iter().any(|statement| statement.verb() == Verb::Freeze);
         stated || !self.windows.is_empty() || !self.freezes.is_empty() || self.from.is_some()
     }

@@ -87,7 +87,7 @@ fn stated(case: &Case<'_>) -> Option<Freeze> {
             && !case.past.used.contains(&statement.payload_hash())
             && may_freeze(case.rules, statement.signer())
     });
-    let all = case.past.freezes.iter().cloned().chain(fresh.filter_map(freeze));
+    let all = case.past.freezes.iter().cloned().chain(fresh.filter_map(|statement| freeze(statement)));
     all.filter(|freeze| case.now < freeze.until || case.facts.clock_suspect).max_by_key(|freeze| freeze.until)
 }
 

@@ -70,7 +70,7 @@ impl World {
             match found {
                 Ok(statement) => {
                     facts.statement_bytes.insert(statement.payload_hash(), raw.bytes);
-                    facts.statements.push(statement);
+                    facts.statements.push(std::sync::Arc::new(statement));
                 }
                 Err(why) => facts.void.push(why),
             }

@@ -81,8 +81,12 @@ impl Trial {
         let signers = Signers::parse(&signers).expect("because it is well formed");
         let approval = statement::read(&raw, &signers, first_seen).expect("because lena signed it");
         let seen = FirstSeen::from([(approval.payload_hash(), first_seen)]);
-        let facts =
-            Facts { evidence: Some(evidence), first_seen: seen, statements: vec![approval], ..Facts::default() };
+        let facts = Facts {
+            evidence: Some(evidence),
+            first_seen: seen,
+            statements: vec![std::sync::Arc::new(approval)],
+            ..Facts::default()
+        };
         Trial { rules, past: Past::default(), facts, verified, inputs, first_seen }
     }
 

@@ -24,6 +24,7 @@ use crate::name::{Code, GroupVersionKind, Reason};
 pub use apply::{Applied, Writing};
 pub use connect::Access;
 pub use delete::Deleted;
+pub use read::{namespace_kinds, standing_namespaces};
 pub use requests::Requests;
 pub use watch::Seen;
 

@@ -72,18 +72,7 @@ impl Cluster {
     /// # Errors
     /// Why one could not be read.
     pub async fn namespaces(&self, names: &BTreeSet<String>) -> Result<BTreeSet<String>, ClusterError> {
-        let kind = GroupVersionKind::from_manifest("v1", "Namespace");
-        let key = |name: &String| {
-            let (group, kind) = (String::new(), "Namespace".to_owned());
-            ObjectKey { group, kind, namespace: None, name: name.clone() }
-        };
-        let keys = names.iter().map(|name| (key(name), kind.clone())).collect();
-        let read = self.read(&keys).await?;
-        let standing = read.into_iter().filter_map(|(key, live)| match live {
-            Live::Present(object) if object.pointer("/metadata/deletionTimestamp").is_none() => Some(key.name),
-            Live::Present(_) | Live::Absent => None,
-        });
-        Ok(standing.collect())
+        Ok(standing_namespaces(self.read(&namespace_kinds(names)).await?))
     }
 
     async fn read_batch<T>(
@@ -212,6 +201,27 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Namespaces as objects to be read.
+#[must_use]
+pub fn namespace_kinds(names: &BTreeSet<String>) -> BTreeMap<ObjectKey, GroupVersionKind> {
+    let kind = GroupVersionKind::from_manifest("v1", "Namespace");
+    let key = |name: &String| {
+        let (group, kind) = (String::new(), "Namespace".to_owned());
+        ObjectKey { group, kind, namespace: None, name: name.clone() }
+    };
+    names.iter().map(|name| (key(name), kind.clone())).collect()
+}
+
+/// Those of the namespaces that were read which exist and are not being deleted.
+#[must_use]
+pub fn standing_namespaces(read: BTreeMap<ObjectKey, Live>) -> BTreeSet<String> {
+    let standing = read.into_iter().filter_map(|(key, live)| match live {
+        Live::Present(object) if object.pointer("/metadata/deletionTimestamp").is_none() => Some(key.name),
+        Live::Present(_) | Live::Absent => None,
+    });
+    standing.collect()
 }
 
 /// Says in an item of a list what it is, as in an object that is read alone: the server leaves that out.
