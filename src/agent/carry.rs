@@ -218,12 +218,14 @@ impl Carrier {
         let environment = format!("{}/{}", self.site.setup.pipeline.name, self.environment.name);
         let commit = proposal.commit.as_ref().map_or("-", |commit| commit.id.short());
         let (action, phase) = (word(&proposal.action), word(&proposal.phase));
-        match proposal.reasons.first().filter(|reason| reason.code.class() != Class::Notice) {
-            None => tracing::info!(environment, sequence, action, phase, commit, "entry-written"),
+        let units = named(&proposal.units);
+        let part = proposal.parts.values().find_map(|part| part.reasons.first());
+        match proposal.reasons.first().or(part).filter(|reason| reason.code.class() != Class::Notice) {
+            None => tracing::info!(environment, units, sequence, action, phase, commit, "entry-written"),
             Some(Reason { code, message, .. }) => {
                 // Further lines list details, which `status` shows.
                 let reason = message.lines().next();
-                tracing::warn!(environment, sequence, action, phase, commit, %code, reason, "entry-written");
+                tracing::warn!(environment, units, sequence, action, phase, commit, %code, reason, "entry-written");
             }
         }
     }
@@ -342,6 +344,15 @@ impl Carrier {
 /// Bytes that were stored or recalled after this time may be about to be opened by another agent.
 fn idle_since() -> jiff::Timestamp {
     clock::now().checked_sub(COLLECT_AFTER).unwrap_or(jiff::Timestamp::MIN)
+}
+
+/// The names of units, of many the first few; `None` for the whole of an environment.
+pub(super) fn named(units: &[UnitName]) -> Option<String> {
+    const FEW: usize = 3;
+    let first: Vec<&str> = units.iter().filter(|unit| !unit.is_whole()).take(FEW).map(UnitName::as_str).collect();
+    let more = units.len().saturating_sub(FEW);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    (!first.is_empty()).then(|| format!("{}{more}", first.join(", ")))
 }
 
 /// A value of a fixed list as it is written in documents; `-` where there is none.

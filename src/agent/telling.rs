@@ -14,7 +14,7 @@ use crate::name::{Class, Code, Reason};
 use crate::plan::FieldChange;
 use crate::plan::drift::View;
 
-use super::carry::Carrier;
+use super::carry::{Carrier, named};
 
 /// The longest value in a log line, in characters.
 const VALUE_LIMIT: usize = 120;
@@ -173,7 +173,10 @@ impl Carrier {
             exposition.became_healthy(&labels, Duration::try_from(took).unwrap_or_default());
         }
         let subject = commit.map_or(String::new(), |commit| format!("{} \"{}\"", commit.id.short(), commit.subject));
-        let (happened, text) = match (proposal.action, proposal.phase, proposal.reasons.first()) {
+        let units = named(&proposal.units).map(|units| format!(" ({units})")).unwrap_or_default();
+        let subject = format!("{subject}{units}");
+        let part = proposal.parts.values().find_map(|part| part.reasons.first());
+        let (happened, text) = match (proposal.action, proposal.phase, proposal.reasons.first().or(part)) {
             (Action::Sync, Some(Phase::Opened), _) => (Happened::Synced, subject),
             (Action::Promote, Some(Phase::Opened), _) => {
                 let from = proposal.upstream.as_ref();
