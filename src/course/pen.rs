@@ -286,7 +286,8 @@ impl Course {
             }
             Appended::Ours(log) => self.file_written(*log, opening, now),
             Appended::Overtaken(log) => {
-                // It is proposed again, if it still is to be.
+                // It is proposed again, if it still is to be; what is being judged was asked before that entry.
+                self.ahead.hear_news();
                 self.ahead.judge_again();
                 self.back.forget();
                 self.known_at = now;

@@ -53,3 +53,66 @@ pub(crate) fn a_unit_that_fails(plane: &'static ControlPlane) {
     let refused = scene.story("prod");
     assert!(refused.iter().any(|line| line == "refuse cart"), "{refused:?}\n{}", ran.stdout);
 }
+
+/// Two apps in dev at version 1, of which web went on to version 2; the branch is checked out.
+fn two_versions(plane: &'static ControlPlane, name: &str, keys: &str) -> Scene {
+    let scene = Scene::new(plane, name, &[("dev", keys)]);
+    for unit in ["cart", "web"] {
+        scene.app(unit, "v1");
+    }
+    scene.commit("shop 1.0");
+    scene.stage.git(&["checkout", "-q", "-b", "env/dev"]);
+    scene.run();
+    scene.settings("web", "v2");
+    scene.commit("web 1.1");
+    scene.run();
+    assert_eq!(scene.live("dev", "web").as_deref(), Some("v2"));
+    scene
+}
+
+pub(crate) fn a_revert(plane: &'static ControlPlane) {
+    let scene = two_versions(plane, "revert", "");
+    let before = scene.entries("dev").len();
+    scene.settings("cart", "v2");
+    scene.commit("cart 1.1");
+    scene.stage.git(&["revert", "--no-edit", "HEAD~1"]);
+    scene.run();
+    assert_eq!(scene.live("dev", "web").as_deref(), Some("v1"));
+    assert_eq!(scene.live("dev", "cart").as_deref(), Some("v2"));
+    let entries = scene.entries("dev");
+    let opened = |unit: &str| {
+        let about =
+            |entry: &&serde_json::Value| entry["phase"] == "opened" && entry["units"] == serde_json::json!([unit]);
+        entries[before..]
+            .iter()
+            .find(about)
+            .unwrap_or_else(|| panic!("{unit} was not opened: {:?}", scene.story("dev")))
+    };
+    assert_eq!(opened("web")["action"], "rollback");
+    assert_eq!(opened("cart")["action"], "sync");
+}
+
+pub(crate) fn goes_back_by_itself(plane: &'static ControlPlane) {
+    let scene = two_versions(plane, "alone", ", deadline: 3s, onFailure: rollback");
+    scene.app("web", "crash");
+    scene.app("cart", "v2");
+    scene.commit("shop 2.0");
+    let ran = scene.run();
+    let story = scene.story("dev");
+    assert!(story.iter().any(|line| line == "rollback opened web"), "{story:?}\n{}", ran.stdout);
+    assert!(!story.iter().any(|line| line.starts_with("rollback") && line.contains("cart")), "{story:?}");
+    assert_eq!(scene.live("dev", "web").as_deref(), Some("v2"), "the release before the one that crashes");
+    assert_eq!(scene.live("dev", "cart").as_deref(), Some("v2"));
+}
+
+pub(crate) fn gone_from_git(plane: &'static ControlPlane) {
+    let scene = two_versions(plane, "gone", "");
+    scene.stage.git(&["rm", "-rq", "deploy/apps/web"]);
+    scene.settings("cart", "v2");
+    scene.commit("web is gone");
+    let ran = scene.run();
+    assert_eq!(scene.live("dev", "web").as_deref(), Some("v2"), "nothing is pruned");
+    assert_eq!(scene.live("dev", "cart").as_deref(), Some("v2"), "{:?}", scene.story("dev"));
+    assert!(scene.story("dev").iter().any(|line| line == "refuse web"), "{:?}", scene.story("dev"));
+    assert!(ran.stdout.contains("[path-not-found]") && ran.stdout.contains("web"), "{}", ran.stdout);
+}
