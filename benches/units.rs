@@ -97,6 +97,8 @@ fn first_sync(plane: &'static ControlPlane, report: &mut Report) {
     let proven = await_proven(&mut agent, "dev", units.len());
     let (cpu, memory, started) = (agent.cpu_seconds(), agent.memory(), agent.started);
     let entries = agent.count("entry-written");
+    agent.await_rest(LIMIT);
+    let rest = agent.memory().now;
     agent.stop();
     let requests = plane.requests_since(mark);
     let is_apply =
@@ -114,6 +116,7 @@ fn first_sync(plane: &'static ControlPlane, report: &mut Report) {
     report.figure("first sync: entries", entries as f64, "");
     report.figure("first sync: requests besides applies", requests.iter().filter(|r| !is_apply(r)).count() as f64, "");
     report.figure("first sync: processor time", cpu, "s");
+    report.figure("first sync: memory at rest", rest / f64::from(1 << 20), "MiB");
     report.figure("first sync: peak memory", memory.peak / f64::from(1 << 20), "MiB");
 }
 

@@ -25,6 +25,7 @@ use crate::signature::{AgentKey, Signers};
 use super::board::Board;
 use super::reading::Reading;
 use super::sight::Sights;
+use super::upstream;
 use super::watches::Watches;
 
 /// See [`Site::with_mirror`].
@@ -110,6 +111,7 @@ pub struct Site {
     pub(super) renders: Semaphore,
     /// What judging the units of one commit has in common.
     pub(super) sights: Sights,
+    pub(super) upstream: upstream::Read,
     pub(super) reading: Reading,
 }
 
@@ -137,6 +139,7 @@ impl Site {
             turns: Semaphore::new(MIRROR_AT_ONCE),
             renders: Semaphore::new(std::thread::available_parallelism().map_or(4, |cores| cores.get().max(4))),
             sights: Sights::default(),
+            upstream: upstream::Read::default(),
             reading: Reading::default(),
         })
     }

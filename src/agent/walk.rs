@@ -63,6 +63,7 @@ pub(super) struct Walk {
     /// The tip whose units are being looked for, and the one that was told last.
     search: JoinSet<(Tip, Units)>,
     sought: Option<Tip>,
+    seeking: Option<CommitId>,
     told: Option<CommitId>,
     /// The log of the environment upstream, where its walk is this agent's too.
     upstream: Option<watch::Receiver<Ledger>>,
@@ -94,6 +95,7 @@ impl Walk {
             untold: VecDeque::new(),
             search: JoinSet::new(),
             sought: None,
+            seeking: None,
             told: None,
             looked: 0,
             courses: Courses::new(settings, environment.units.is_some()),
@@ -170,8 +172,13 @@ impl Walk {
             self.untold.push_back(Heard::Upstream(self.looked));
         }
         if self.carrier.environment.units.is_some() {
-            self.sought = Some(tip);
-            self.seek();
+            // What is being looked for, or was told last, needs not be looked for again.
+            if tip.is_ok() && self.seeking.as_ref().or(self.told.as_ref()) == tip.as_ref().ok() {
+                self.sought = None;
+            } else {
+                self.sought = Some(tip);
+                self.seek();
+            }
         } else {
             self.untold.push_back(Heard::Tip(tip, Units::default()));
         }
@@ -184,6 +191,7 @@ impl Walk {
             return;
         }
         if let Some(tip) = self.sought.take() {
+            self.seeking = tip.as_ref().ok().cloned();
             let before = self.told.clone();
             let (site, environment) = (Arc::clone(&self.carrier.site), self.carrier.environment.clone());
             self.search.spawn(async move { units::find(&site, &environment, Sought { tip, before }).await });
@@ -192,6 +200,7 @@ impl Walk {
 
     fn take_units(&mut self, (tip, units): (Tip, Units)) -> Heard {
         self.told = tip.as_ref().ok().cloned();
+        self.seeking = None;
         self.seek();
         Heard::Tip(tip, units)
     }

@@ -40,6 +40,27 @@ impl Course {
         }
     }
 
+    /// The log upstream has so many entries; whether the unit is judged by them now. Where it wants nothing, it is enough to
+    /// know.
+    pub(super) fn hear_upstream(&mut self, entries: u64) -> bool {
+        let rests = self.known.as_ref().is_some_and(|known| self.ahead.wants_nothing(&known.log));
+        let idle = rests && !self.settings.promotes && !self.settings.unit.is_whole();
+        if idle {
+            self.file_upstream(entries);
+        }
+        !idle
+    }
+
+    /// Whether there are bytes of more releases than are kept.
+    pub(super) fn has_surplus(&self) -> bool {
+        let opened = |known: &Known| {
+            let entries = known.log.entries.iter().filter(|entry| !entry.lapsed);
+            let opened = entries.filter(|entry| entry.body.phase == Some(crate::deploylog::Phase::Opened));
+            opened.filter_map(|entry| entry.body.release).collect::<BTreeSet<_>>().len()
+        };
+        self.known.as_deref().is_some_and(|known| opened(known) > self.settings.keep.max(1))
+    }
+
     /// What its standing release reads, if that can be told.
     pub(super) fn inputs(&self) -> Option<Inputs> {
         self.known.as_ref()?.log.standing_inputs()

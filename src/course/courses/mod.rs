@@ -65,6 +65,8 @@ pub struct Courses {
     /// When each unit would like to be woken.
     alarms: BTreeSet<(Timestamp, UnitName)>,
     alarm_of: BTreeMap<UnitName, Timestamp>,
+    progress: Progress,
+    progress_of: BTreeMap<UnitName, Progress>,
     /// The log as a unit reads it that it is not about, and what else a new unit knows from the start.
     common: Option<Known>,
     whole: Option<Log>,
@@ -100,6 +102,8 @@ impl Courses {
             units,
             alarms: BTreeSet::new(),
             alarm_of: BTreeMap::new(),
+            progress: Progress::default(),
+            progress_of: BTreeMap::new(),
             common: None,
             whole: None,
             reading: Backoff::default(),
@@ -133,7 +137,11 @@ impl Courses {
             }
             Heard::Upstream(entries) => {
                 self.upstream = Some(entries);
-                self.tell_all(now, || Event::Upstream(entries));
+                let cares =
+                    |(unit, course): (&UnitName, &mut Course)| course.hear_upstream(entries).then(|| unit.clone());
+                for unit in self.units.iter_mut().filter_map(cares).collect::<Vec<_>>() {
+                    self.tell(&unit, Event::Upstream(entries), now);
+                }
             }
             Heard::Sighting(sighting) => self.see(sighting, now),
             Heard::Read(token, read) => {
@@ -185,12 +193,26 @@ impl Courses {
     /// How far the standing releases have come, for progress on a terminal.
     #[must_use]
     pub fn progress(&self) -> Option<Progress> {
-        let all = self.units.values().filter_map(Course::progress);
-        all.reduce(|sum, one| Progress {
-            objects: sum.objects + one.objects,
-            applied: sum.applied + one.applied,
-            healthy: sum.healthy + one.healthy,
-        })
+        (!self.progress_of.is_empty()).then_some(self.progress)
+    }
+
+    /// Counts how far a unit has come: this runs at every event, and nobody adds up all units then.
+    fn count(&mut self, unit: &UnitName) {
+        let new = self.units.get(unit).and_then(Course::progress);
+        let old = self.progress_of.get(unit).copied();
+        if new == old {
+            return;
+        }
+        let (less, more) = (old.unwrap_or_default(), new.unwrap_or_default());
+        self.progress = Progress {
+            objects: self.progress.objects + more.objects - less.objects,
+            applied: self.progress.applied + more.applied - less.applied,
+            healthy: self.progress.healthy + more.healthy - less.healthy,
+        };
+        match new {
+            Some(new) => drop(self.progress_of.insert(unit.clone(), new)),
+            None => drop(self.progress_of.remove(unit)),
+        }
     }
 
     /// How the environment stands; `None` until the log was read.
@@ -233,6 +255,7 @@ impl Courses {
             self.alarms.insert((at, unit.clone()));
             self.alarm_of.insert(unit.clone(), at);
         }
+        self.count(unit);
         for order in orders {
             self.take(unit, order, now);
         }
@@ -257,7 +280,8 @@ impl Courses {
                 self.tell(unit, Event::Answer(token, Answer::Done), now);
             }
             Order::Collect(_) if self.named => {
-                self.collect = true;
+                // A list of everything that is stored is not read for a unit that has nothing to give.
+                self.collect |= self.units.get(unit).is_some_and(Course::has_surplus);
                 self.tell(unit, Event::Answer(token, Answer::Done), now);
             }
             order => {

@@ -54,6 +54,23 @@ impl Journal {
         Ok(entries)
     }
 
+    /// The entries from a sequence on, in their order: for who has read and verified those before it.
+    ///
+    /// # Errors
+    /// One cannot be read.
+    pub async fn stored_from(&self, environment: &EnvironmentName, first: u64) -> Result<Vec<Stored>, JournalError> {
+        let shelf = self.shelf::<ConfigMap>();
+        let mut entries = Vec::new();
+        for sequence in first.. {
+            let Some(object) = shelf.get(&self.object_name(environment, &format!("{sequence:010}"))).await? else {
+                break;
+            };
+            let bytes = shelf.read(&object).await?;
+            entries.push(Stored { sequence, bytes, stored_at: stored_at(&shelf, &object)? });
+        }
+        Ok(entries)
+    }
+
     /// Says when the log of an environment may have grown: at once, and after every change of it; never ends. After a failure
     /// it goes on by itself.
     pub fn watch_entries(
