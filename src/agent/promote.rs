@@ -3,15 +3,16 @@
 
 use crate::config::Environment;
 use crate::course::Promoted;
-use crate::deploylog::{EntryCommit, Inputs, Logged, Past};
+use crate::deploylog::{EntryCommit, Evidence, Inputs, Logged, Past};
 use crate::edge::clock;
 use crate::edge::git::{Making, Move};
 use crate::gate;
-use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Principal, Reason};
+use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Principal, Reason, UnitName};
 use crate::signature::{AgentKey, GIT_NAMESPACE, Standing};
 
 use super::closing::{close, close_tree};
 use super::site::Site;
+use super::survey;
 use super::upstream;
 
 /// A promotion that is to become a commit.
@@ -34,10 +35,15 @@ pub struct Draft {
 impl Draft {
     /// The message of the commit.
     #[must_use]
-    pub fn message(&self, environment: &EnvironmentName, reason: Option<&str>) -> String {
+    pub fn message(&self, environment: &Environment, reason: Option<&str>) -> String {
         let (from, sequence, subject) = (&self.from, self.sequence, &self.upstream.subject);
+        let unit = &environment.unit;
+        let whose = if unit.is_whole() { String::new() } else { format!("{unit} of ") };
+        let environment = &environment.name;
         let why = reason.map(|reason| format!("{}\n\n", reason.trim())).unwrap_or_default();
-        format!("promote {from}/{sequence} to {environment}: {subject}\n\n{why}Promoted-From: {from}#{sequence}\n")
+        format!(
+            "promote {whose}{from}/{sequence} to {environment}: {subject}\n\n{why}Promoted-From: {from}#{sequence}\n"
+        )
     }
 }
 
@@ -53,10 +59,7 @@ pub async fn draft(
     sequence: Option<u64>,
 ) -> Result<Option<Draft>, Reason> {
     let rules = site.setup.pipeline.rules(environment);
-    let Some(from) = &rules.from else {
-        let text = format!("`{}` has no `from`: it is promoted from nowhere, push to its branch", environment.name);
-        return Err(Reason::new(Code::Usage, text));
-    };
+    let from = rules.from.as_ref().ok_or_else(|| nowhere(environment))?;
     let evidence = upstream::read(site, environment).await?.evidence;
     let releases = evidence.as_ref().map(|evidence| evidence.releases.as_slice()).unwrap_or_default();
     let release = chosen(&from.environment, releases, sequence)?;
@@ -79,6 +82,43 @@ pub async fn draft(
         moves,
         tree: tree.map_err(|error| error.reason())?,
     }))
+}
+
+fn nowhere(environment: &Environment) -> Reason {
+    let text = format!("`{}` has no `from`: it is promoted from nowhere, push to its branch", environment.name);
+    Reason::new(Code::Usage, text)
+}
+
+/// The units of which upstream has proven something that the tip has not, from one reading of its log.
+///
+/// # Errors
+/// As [`draft`].
+pub async fn promotable(site: &Site, environment: &Environment, tip: &CommitId) -> Result<Vec<UnitName>, Reason> {
+    let rules = site.setup.pipeline.rules(environment);
+    let from = rules.from.clone().ok_or_else(|| nowhere(environment))?;
+    let upstream = site.setup.pipeline.environment(&from.environment).ok_or_else(|| nowhere(environment))?;
+    let logs = survey::logs(site, upstream).await?;
+    let newest = |log| Evidence::of(&from.environment, log).newest_proven().cloned();
+    let proven = logs.units.iter().filter_map(|(unit, log)| Some((environment.of_unit(unit), newest(log)?)));
+    let proven: Vec<(Environment, Logged)> = proven.collect();
+    if proven.is_empty() {
+        let text = format!("`{}` has no proven release of a unit yet", from.environment);
+        return Err(Reason::new(Code::UpstreamNotProven, text));
+    }
+    let tip = tip.clone();
+    let found = site.with_mirror(move |mirror| {
+        let tree = mirror.tree(&tip)?;
+        let mut found = Vec::new();
+        for (environment, release) in proven {
+            let closed = close_tree(mirror, &tree, &environment.sources)?;
+            let inputs = closed.map_or_else(|_| Inputs::default(), |closure| closure.inputs().clone());
+            if gate::moves(&rules.layout, &from.layout, &inputs, &release.inputs) != gate::Moves::default() {
+                found.push(environment.unit);
+            }
+        }
+        Ok(found)
+    });
+    found.await.map_err(|error| error.reason())
 }
 
 /// The release that an entry is about, or the newest that is proven.
@@ -146,7 +186,7 @@ pub(super) async fn push(
     let missing = || Reason::new(Code::Bug, "`promote: auto` runs without a writer key");
     let key = site.writer_key.clone().ok_or_else(missing)?;
     let person = writer(site, &key, environment)?.to_string();
-    let message = draft.message(&environment.name, None);
+    let message = draft.message(environment, None);
     let branch = environment.branch.clone();
     let pushed = site.with_mirror(move |mirror| {
         let parents = &[&draft.tip, &draft.upstream.id];

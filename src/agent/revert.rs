@@ -4,9 +4,9 @@
 
 use crate::config::Environment;
 use crate::course::Reverted;
-use crate::deploylog::{Inputs, Logged, Past};
+use crate::deploylog::{Inputs, Log, Logged, Past};
 use crate::edge::git::{GitError, Making, Mirror, Move};
-use crate::name::{Code, CommitId, EnvironmentName, ObjectId, Reason, RefName};
+use crate::name::{Code, CommitId, ObjectId, Reason, RefName};
 use crate::render::Sources;
 use crate::revision::Relation;
 use crate::signature::GIT_NAMESPACE;
@@ -40,21 +40,28 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The message of the commit: `Revert to prod/38`, and the trailers `Rollback-Of: prod#40` and `Rollback-To: prod#38`.
+    /// The message of the commit: `Revert to prod/38`, and the trailers `Rollback-Of: prod#40` and `Rollback-To: prod#38`;
+    /// of a unit `Revert web to prod/38`.
     #[must_use]
-    pub fn message(&self, environment: &EnvironmentName, reason: Option<&str>) -> String {
+    pub fn message(&self, environment: &Environment, reason: Option<&str>) -> String {
         let Draft { undone, to, subject, .. } = self;
         let why = reason.map(|reason| format!("{}\n\n", reason.trim())).unwrap_or_default();
         let subject = if subject.is_empty() { String::new() } else { format!(": {subject}") };
+        let unit = &environment.unit;
+        let whose = if unit.is_whole() { String::new() } else { format!("{unit} ") };
+        let environment = &environment.name;
         format!(
-            "Revert to {environment}/{to}{subject}\n\n{why}Rollback-Of: {environment}#{undone}\nRollback-To: {environment}#{to}\n"
+            "Revert {whose}to {environment}/{to}{subject}\n\n{why}Rollback-Of: {environment}#{undone}\nRollback-To: {environment}#{to}\n"
         )
     }
 
     /// The branch that takes the commit where the environment's own does not.
     #[must_use]
-    pub fn aside(&self, environment: &EnvironmentName) -> RefName {
-        let name = format!("refs/heads/revert/{environment}/{}", self.undone);
+    pub fn aside(&self, environment: &Environment) -> RefName {
+        // One entry may open several units.
+        let unit = &environment.unit;
+        let whose = if unit.is_whole() { String::new() } else { format!("-{unit}") };
+        let name = format!("refs/heads/revert/{}/{}{whose}", environment.name, self.undone);
         name.parse().expect("because an environment's name and a number make a branch name")
     }
 }
@@ -76,6 +83,20 @@ pub async fn inputs(site: &Site, environment: &Environment, commit: &CommitId) -
     let (sources, commit) = (environment.sources.clone(), commit.clone());
     let closed = site.with_mirror(move |mirror| close(mirror, &commit, &sources)).await;
     Ok(closed.map_err(|error| error.reason())?.ok().map(|closure| closure.inputs().clone()))
+}
+
+/// Whether nobody pushed what a revert on top of this tip would undo by the way: the tip is the accepted head, or a unit
+/// reads the same there, whatever it brings to others.
+///
+/// # Errors
+/// A commit cannot be read.
+pub async fn is_as_accepted(site: &Site, environment: &Environment, log: &Log, tip: &CommitId) -> Result<bool, Reason> {
+    let Some(accepted) = log.accepted.as_ref().map(|accepted| &accepted.id) else { return Ok(false) };
+    if accepted == tip || environment.unit.is_whole() {
+        return Ok(accepted == tip);
+    }
+    let ours = inputs(site, environment, tip).await?;
+    Ok(ours.is_some() && ours == inputs(site, environment, accepted).await?)
 }
 
 /// Drafts the revert of what an entry opened; `None` where the tip has the inputs already.
@@ -120,8 +141,8 @@ pub async fn push(
         None => return Ok(Pushed::Nothing),
     };
     let Some(draft) = draft(site, environment, tip, undone, to).await? else { return Ok(Pushed::Nothing) };
-    let message = draft.message(&environment.name, None);
-    let aside = draft.aside(&environment.name);
+    let message = draft.message(environment, None);
+    let aside = draft.aside(environment);
     let branch = if beside { aside.clone() } else { environment.branch.clone() };
     let (sources, wanted) = (environment.sources.clone(), to.inputs.clone());
     let pushed = site.with_mirror(move |mirror| {
@@ -165,6 +186,7 @@ async fn place(
     (accepted, tip): (&CommitId, &CommitId),
     wanted: &Inputs,
 ) -> Result<Option<Place>, Reason> {
+    let of_unit = !environment.unit.is_whole();
     let (reference, tip, accepted) = (environment.branch.clone(), tip.clone(), accepted.clone());
     let (sources, wanted) = (environment.sources.clone(), wanted.clone());
     let found = site.with_mirror(move |mirror| {
@@ -173,10 +195,14 @@ async fn place(
             Relation::Same => Some(Place::Branch),
             Relation::Descendant => {
                 let mut agreed = false;
+                let inputs =
+                    |commit| Ok::<_, GitError>(close(mirror, commit, &sources)?.ok().map(|it| it.inputs().clone()));
+                // What came since may be of other units alone.
+                let same = of_unit && inputs(&accepted)? == inputs(&tip)?;
                 for commit in facts.new.iter().take(LOOKED_AT) {
                     agreed |= close(mirror, &commit.id, &sources)?.is_ok_and(|closure| *closure.inputs() == wanted);
                 }
-                (!agreed).then_some(Place::Beside)
+                (!agreed).then_some(if same { Place::Branch } else { Place::Beside })
             }
             Relation::First | Relation::Ancestor | Relation::Diverged { .. } => None,
         })

@@ -13,7 +13,7 @@ use crate::name::{Class, Code, CommitId, ObjectKey, Reason, UnitName};
 use crate::plan::OnDrift;
 
 use super::judge::Finding;
-use super::survey::Survey;
+use super::survey::{Survey, Surveys};
 
 /// The states of an environment; the rightmost that holds is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -189,7 +189,7 @@ impl Stand {
         let unreadable =
             tip.as_ref().and_then(|tip| tip.as_ref().err()).map(|reason| (state_of(reason), reason.clone()));
         let mut state = units.values().map(|stand| stand.state).max().unwrap_or(State::Waiting);
-        let mut reasons = shared_reasons(&units);
+        let mut reasons = shared_reasons(units.iter().map(|(unit, stand)| (unit, stand.reasons.as_slice())).collect());
         if let Some((worse, reason)) = unreadable.filter(|(_, reason)| !reasons.contains(reason)) {
             state = state.max(worse);
             reasons.push(reason);
@@ -273,6 +273,36 @@ impl Stand {
 
     /// As a verb has just read it; `stuck` is what the agent of `run --once` could not do.
     #[must_use]
+    pub fn of_surveys(surveys: Surveys, on_drift: OnDrift, stuck: Option<&Reason>) -> Stand {
+        let Surveys { whole, tip, mut units, strangers } = surveys;
+        if let Some(one) = units.remove(&UnitName::whole()) {
+            return Stand::of_survey(one, on_drift, stuck);
+        }
+        let units = units.into_iter().map(|(unit, survey)| (unit, Stand::of_survey(survey, on_drift, None))).collect();
+        let mut stand = Stand::together(whole, Some(tip), units, strangers);
+        if let Some(reason) = stuck {
+            stand.state = State::Blocked;
+            // It stands last: it is why nothing moves.
+            stand.reasons.retain(|known| known != reason);
+            stand.reasons.push(reason.clone());
+        }
+        stand
+    }
+
+    /// The log in which the entries stand that are about all units.
+    #[must_use]
+    pub fn shared_log(&self) -> &Log {
+        self.units.values().next().map_or(&self.log, |unit| &unit.log)
+    }
+
+    /// Whether the standing release is proven.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        matches!(self.log.standing.as_ref().map(|standing| &standing.outcome), Some(Some((Phase::Proven, _))))
+    }
+
+    /// As a verb has just read one unit of it.
+    #[must_use]
     pub fn of_survey(survey: Survey, on_drift: OnDrift, stuck: Option<&Reason>) -> Stand {
         let Survey { known, tip, outlook, objects } = survey;
         let candidate = match outlook.as_ref().map(|outlook| &outlook.verdict) {
@@ -349,20 +379,22 @@ impl Stand {
 const NAMED: usize = 3;
 
 /// The reasons of all units, each with the names of those whose reason it is.
-fn shared_reasons(units: &BTreeMap<UnitName, Stand>) -> Vec<Reason> {
+#[must_use]
+pub fn shared_reasons(units: BTreeMap<&UnitName, &[Reason]>) -> Vec<Reason> {
+    let count = units.len();
     let mut all: Vec<(Reason, Vec<&UnitName>)> = Vec::new();
     let mut places: BTreeMap<(Code, &str), usize> = BTreeMap::new();
-    for (unit, stand) in units {
-        for reason in &stand.reasons {
+    for (unit, reasons) in units {
+        for reason in reasons {
             let place = *places.entry((reason.code, &reason.message)).or_insert_with(|| {
-                all.push((reason.clone(), Vec::new()));
+                all.push((reason.clone(), Vec::<&UnitName>::new()));
                 all.len() - 1
             });
             all[place].1.push(unit);
         }
     }
     let named = |(mut reason, of): (Reason, Vec<&UnitName>)| {
-        if of.len() < units.len() || units.len() == 1 {
+        if (of.len() < count || count == 1) && !of.iter().any(|unit| unit.is_whole()) {
             let more = of.len().saturating_sub(NAMED);
             let names = of.into_iter().take(NAMED).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let more = if more == 0 { String::new() } else { format!(" and {more} more") };

@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, columns, counted};
 use super::arguments::{self, At, Target};
-use super::diagnostic::{Verdict, escape};
+use super::diagnostic::{Failure, Verdict, escape};
 use super::site::find;
-use super::{changes, history, plan, revision};
+use super::{changes, history, plan, revision, unit};
 use crate::agent::site::Site;
 use crate::agent::{judge, survey};
 use crate::config::Environment;
 use crate::deploylog::Phase;
 use crate::manifest::{Manifest, ManifestSet};
-use crate::name::{Code, CommitId, Digest, ObjectKey, Reason};
+use crate::name::{Code, CommitId, Digest, ObjectKey, Reason, UnitName};
 use crate::plan::{Change, ChangeAction, FieldChange, field_changes};
 use crate::render;
 
@@ -42,9 +42,15 @@ struct ImageChange {
 ///
 /// # Errors
 /// One of them cannot be read, rendered, or is not kept any more.
-pub(super) async fn compare(site: &Site, arguments: &arguments::Diff, other: &Target) -> Result<Answer, Reason> {
-    let a = side(site, &arguments.a).await?;
-    let b = side(site, other).await?;
+pub(super) async fn compare(site: &Site, arguments: &arguments::Diff, other: &Target) -> Result<Answer, Failure> {
+    let given = arguments.unit.as_ref();
+    let a = side(site, &arguments.a, given).await?;
+    // Of two releases the second is of the unit of the first.
+    let unit = Some(&a.environment.unit).filter(|unit| !unit.is_whole());
+    let b = side(site, other, given.or(unit)).await?;
+    if let (Some(given), true) = (given, a.environment.unit.is_whole() && b.environment.unit.is_whole()) {
+        unit::check(&a.environment, [], given)?;
+    }
     let shown = changes::Shown { object: arguments.object.clone(), fields: !arguments.no_fields };
     let (found, equal) = differences(&a, &b);
     let images = images(&a.set, &b.set);
@@ -68,8 +74,40 @@ pub(super) async fn compare(site: &Site, arguments: &arguments::Diff, other: &Ta
     Ok(Answer { name: "diff", pipeline: name.to_string(), source: "cluster", body, text, verdict })
 }
 
-async fn side(site: &Site, target: &Target) -> Result<Side, Reason> {
+async fn side(site: &Site, target: &Target, given: Option<&UnitName>) -> Result<Side, Failure> {
     let environment = find(site, &target.environment)?;
+    let unit = match environment.units {
+        Some(_) => which(site, &environment, target, given).await?,
+        None => UnitName::whole(),
+    };
+    Ok(found(site, environment.of_unit(&unit), target).await?)
+}
+
+/// The unit that is compared: the one that is named, else the only one of the entry, else the only one.
+async fn which(
+    site: &Site,
+    environment: &Environment,
+    target: &Target,
+    given: Option<&UnitName>,
+) -> Result<UnitName, Failure> {
+    let ledger = survey::ledger(site, environment).await?;
+    let command = format!("lockmaster diff {target} OTHER");
+    match &target.at {
+        At::Sequence(sequence) => {
+            let entry = history::entry(environment, &ledger.whole, Some(*sequence))?;
+            unit::of_entry(environment, &ledger, Some(entry), given, &command)
+        }
+        At::Latest => {
+            let entry = history::entry(environment, &ledger.whole, None)?;
+            unit::of_entry(environment, &ledger, Some(entry), given, &command)
+        }
+        // One that the log does not know may be new in the commit.
+        At::Revision(_) if given.is_some() => Ok(given.cloned().unwrap_or_else(UnitName::whole)),
+        At::Tip | At::Revision(_) => unit::of_entry(environment, &ledger, None, given, &command),
+    }
+}
+
+async fn found(site: &Site, environment: Environment, target: &Target) -> Result<Side, Reason> {
     match &target.at {
         At::Revision(revision) if revision == "." => working_tree(site, environment).await,
         At::Revision(_) => rendered(site, environment, target).await,
@@ -86,7 +124,10 @@ async fn kept(site: &Site, environment: Environment, entry: Option<Option<u64>>)
     let (release, commit, sequence) = match entry {
         None => match &log.standing {
             Some(standing) => (Some(standing.release), Some(standing.commit.id.clone()), standing.sequence),
-            None => return Err(Reason::new(Code::Usage, format!("nothing was opened in `{name}` yet"))),
+            None => {
+                let called = unit::called(&environment);
+                return Err(Reason::new(Code::Usage, format!("nothing was opened in {called} yet")));
+            }
         },
         Some(sequence) => {
             let entry = history::entry(&environment, &log, sequence)?;
@@ -100,7 +141,8 @@ async fn kept(site: &Site, environment: Environment, entry: Option<Option<u64>>)
         return Err(Reason::new(Code::Usage, text));
     };
     let short = commit.as_ref().map_or("", CommitId::short);
-    let shown = format!("{name}/{sequence} {short}");
+    let whose = whose(&environment);
+    let shown = format!("{name}/{sequence}{whose} {short}");
     let set = stored(site, &environment, release, &format!("{name}/{sequence}"), short).await?;
     Ok(Side { environment, shown, set, commit, sequence: Some(sequence) })
 }
@@ -128,7 +170,7 @@ async fn stored(
 async fn rendered(site: &Site, environment: Environment, target: &Target) -> Result<Side, Reason> {
     let commit = revision::find(site, &environment, target).await.commit?;
     let set = judge::render_commit(site, &environment, &commit).await.map_err(first)?;
-    let shown = format!("{}@{}", environment.name, commit.short());
+    let shown = format!("{}@{}{}", environment.name, commit.short(), whose(&environment));
     Ok(Side { environment, shown, set, commit: Some(commit), sequence: None })
 }
 
@@ -137,8 +179,13 @@ async fn working_tree(site: &Site, environment: Environment) -> Result<Side, Rea
     let closed = tokio::task::spawn_blocking(move || plan::close_working_tree(&sources)).await;
     let closure = closed.map_err(|error| Reason::new(Code::Bug, error.to_string()))??;
     let set = judge::render_unsigned(site, &environment, &closure).await.map_err(first)?;
-    let shown = format!("{}@. (the working tree)", environment.name);
+    let shown = format!("{}@.{} (the working tree)", environment.name, whose(&environment));
     Ok(Side { environment, shown, set, commit: None, sequence: None })
+}
+
+/// The unit, behind the name of a release.
+fn whose(environment: &Environment) -> String {
+    if environment.unit.is_whole() { String::new() } else { format!(" {}", environment.unit) }
 }
 
 /// The first of several reasons; an environment that renders nothing gives one.
@@ -263,11 +310,15 @@ impl ImageChange {
 
 impl Side {
     fn to_json(&self) -> Value {
-        json!({
+        let mut body = json!({
             "environment": self.environment.name,
             "sequence": self.sequence,
             "commit": self.commit,
             "digest": self.set.digest(),
-        })
+        });
+        if !self.environment.unit.is_whole() {
+            body["unit"] = json!(self.environment.unit);
+        }
+        body
     }
 }

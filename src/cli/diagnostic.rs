@@ -16,7 +16,7 @@ use crate::gate;
 use crate::name::{Class, Code, CommitId, ObjectKey, Reason};
 
 pub use cure::{Cure, Stopped, cures, meaning};
-pub use hint::{Place, hint};
+pub use hint::{Place, hint, of_unit};
 pub use snippet::{finding, masked};
 
 /// How a verb ended. Nothing else decides the exit code.

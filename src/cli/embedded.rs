@@ -1,5 +1,6 @@
 //! `run --embedded`: the Kubernetes API in this process, in the place of a cluster.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::arguments::{self, Global};
@@ -8,8 +9,9 @@ use crate::agent::judge::{Depth, Finding, judge};
 use crate::agent::site::Site;
 use crate::agent::walk::Look;
 use crate::agent::{run, survey};
+use crate::config::Environment;
 use crate::embedded::{Embedded, Options};
-use crate::name::{Code, Reason};
+use crate::name::{Code, CommitId, ObjectId, Reason, RefName};
 
 /// The API of this process, and the kubeconfig that leads to it; both go with this value.
 pub(super) struct Own {
@@ -55,9 +57,7 @@ pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
     for environment in site.environments() {
         // What cannot be read or judged now, the agent tells.
         let Look { tip: Ok(tip), statements } = looked.at(site, environment) else { continue };
-        let brief = survey::brief(site, &survey::nothing(), tip, statements.unwrap_or_default());
-        let outlook = judge(site, environment, &brief, Depth::Plan).await;
-        let Finding::Stopped { reasons, .. } = outlook.verdict else { continue };
+        let reasons = stopped(site, environment, tip, statements.unwrap_or_default()).await;
         if reasons.iter().any(|reason| reason.code == Code::NamespaceNotFound) {
             for namespace in &environment.namespaces {
                 site.target()?.cluster.ensure_namespace(namespace).await.map_err(|error| error.reason())?;
@@ -66,6 +66,26 @@ pub(super) async fn prepare(site: &Site) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Why no unit of a commit can be deployed as long as there is nothing.
+async fn stopped(
+    site: &Site,
+    environment: &Environment,
+    tip: CommitId,
+    statements: BTreeMap<RefName, ObjectId>,
+) -> Vec<Reason> {
+    let nothing = survey::nothing();
+    let mut found = Vec::new();
+    for unit in survey::candidates(site, environment, &nothing, Ok(tip.clone())).await.units.into_keys() {
+        let environment = environment.of_unit(&unit);
+        let brief = survey::brief(site, &environment, &nothing.of(&unit), tip.clone(), statements.clone());
+        let outlook = judge(site, &environment, &brief, Depth::Plan).await;
+        if let Finding::Stopped { reasons, .. } = outlook.verdict {
+            found.extend(reasons);
+        }
+    }
+    found
 }
 
 /// Refuses flags that name a cluster, where `what` brings its own.

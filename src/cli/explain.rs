@@ -1,5 +1,7 @@
 //! `explain`: why an environment is not there yet, gate by gate, and what helps.
 
+mod units;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -9,17 +11,18 @@ use super::diagnostic::{self, Cure, Failure, Place, Stopped, Verdict, Word, esca
 use super::gates::{self, utc};
 use super::output::{Console, Document};
 use super::site::find;
-use super::{document, message, revision};
+use super::{document, message, revision, unit};
 use crate::agent::judge::{Finding, Outlook};
 use crate::agent::site::Site;
 use crate::agent::stand::{Stand, State};
-use crate::agent::survey;
-use crate::agent::walk::Look;
+use crate::agent::survey::{self, Survey, Surveys};
+use crate::agent::walk::{Look, Tip};
 use crate::config::{Environment, OnFailure};
 use crate::deploylog::{Logged, Past, Phase, Upstream};
 use crate::edge::clock;
 use crate::gate::Gate;
-use crate::name::{Class, Code, CommitId, Reason};
+use crate::name::{Class, Code, CommitId, Reason, UnitName};
+use units::Units;
 
 /// The column of values.
 const VALUE: usize = 2;
@@ -60,61 +63,102 @@ struct After {
     next: String,
 }
 
-/// Explains why a commit does not stand in its environment yet.
+/// Explains why a commit does not stand in its environment yet: for the unit that is named, or the only one of which there
+/// is something to explain; else it says of which there is.
 ///
 /// # Errors
-/// Something cannot be reached or read.
-pub(super) async fn explain(site: &Site, target: &Target, hints: bool) -> Result<Answer, Reason> {
+/// Something cannot be reached or read, or there is no such unit.
+pub(super) async fn explain(
+    site: &Site,
+    target: &Target,
+    given: Option<&UnitName>,
+    hints: bool,
+) -> Result<Answer, Failure> {
     if target.at == At::Revision(".".to_owned()) {
         let text = format!("a working tree is not signed, so no gate judges it; see: lockmaster plan {target}");
-        return Err(Reason::new(Code::Usage, text));
+        return Err(Failure::new(Code::Usage, text));
     }
     let environment = find(site, &target.environment)?;
-    let known = survey::known(site, &environment).await?;
+    let ledger = survey::ledger(site, &environment).await?;
     let revision::Found { commit, statements } = revision::find(site, &environment, target).await;
     if let Err(reason) = commit.as_ref().map_err(Clone::clone).map(drop).map_err(could_not) {
-        reason.map_or(Ok(()), Err)?;
+        reason.map_or(Ok(()), |reason| Err(Failure::from(reason)))?;
     }
-    let tags = statements.keys().map(|name| name.short().to_owned()).collect();
-    let tip = commit.as_ref().ok().cloned();
+    if let Some(unit) = given {
+        let known = survey::candidates(site, &environment, &ledger, commit.clone()).await;
+        unit::check(&environment, known.units.keys(), unit)?;
+    }
+    let tags: Vec<String> = statements.keys().map(|name| name.short().to_owned()).collect();
     let look = Look { tip: commit, statements: Some(statements) };
-    let mut survey = survey::survey(site, &environment, known, look).await?;
-    let place = message::place(site, &environment, Some(&survey.known.log));
-    let mut told = if tip.is_some() { Told::Stands(None) } else { Told::Nothing };
-    let (mut notices, mut upstream, mut carried_by) = (Vec::new(), None, None);
-    if let Some(outlook) = &mut survey.outlook {
-        told = tell(outlook, tip.as_ref())?;
-        notices = std::mem::take(&mut outlook.notices);
-        upstream = outlook.upstream.take();
-        let carrier =
-            outlook.commits.iter().find(|commit| commit.id == outlook.candidate.id && commit.carrier.is_some());
-        carried_by = carrier.map(|commit| commit.claimed_author.clone());
+    let Surveys { tip, units, strangers, .. } = survey::survey(site, &environment, &ledger, look, given).await?;
+    let subject = Subject { site, target, tags, tip };
+    let mut all = Vec::new();
+    for (unit, survey) in units {
+        all.push(subject.explained(environment.of_unit(&unit), survey)?);
     }
-    let standing = Past::of(&survey.known.log, 1).standing;
-    let stand = Stand::of_survey(survey, environment.on_drift, None);
-    let explained = Explained {
-        target: shown_target(target, tip.as_ref()),
-        place: Place { left: stand.left, ..place },
-        name: format!("{}/{}", site.setup.pipeline.name, environment.name),
-        now: clock::now(),
-        environment,
-        stand,
-        told,
-        tip,
-        notices,
-        upstream,
-        carried_by,
-        tags,
-        standing,
-    };
-    Ok(Answer {
+    let answer = |body, text, verdict| Answer {
         name: "explain",
         pipeline: site.setup.pipeline.name.to_string(),
         source: "cluster",
-        body: explained.to_json(),
-        text: explained.text(hints),
-        verdict: explained.verdict(),
-    })
+        body,
+        text,
+        verdict,
+    };
+    let quiet = all.iter().filter(|explained| explained.is_quiet()).count();
+    if all.len() == quiet + 1 && strangers.is_empty() {
+        all.retain(|explained| !explained.is_quiet());
+    }
+    match all.as_slice() {
+        [one] if strangers.is_empty() => Ok(answer(one.to_json(), one.text(hints), one.verdict())),
+        _ => {
+            let units = Units { environment: &environment, tip: subject.tip, all: &all, strangers };
+            Ok(answer(units.to_json(site), units.text(site, hints), units.verdict()))
+        }
+    }
+}
+
+/// What is explained of every unit.
+struct Subject<'s> {
+    site: &'s Site,
+    target: &'s Target,
+    tags: Vec<String>,
+    tip: Tip,
+}
+
+impl Subject<'_> {
+    fn explained(&self, environment: Environment, mut survey: Survey) -> Result<Explained, Reason> {
+        let place = message::place(self.site, &environment, Some(&survey.known.log));
+        let tip = survey.tip.as_ref().ok().cloned();
+        let mut told = if tip.is_some() { Told::Stands(None) } else { Told::Nothing };
+        let (mut notices, mut upstream, mut carried_by) = (Vec::new(), None, None);
+        if let Some(outlook) = &mut survey.outlook {
+            told = tell(outlook, tip.as_ref())?;
+            notices = std::mem::take(&mut outlook.notices);
+            upstream = outlook.upstream.take();
+            let carrier =
+                outlook.commits.iter().find(|commit| commit.id == outlook.candidate.id && commit.carrier.is_some());
+            carried_by = carrier.map(|commit| commit.claimed_author.clone());
+        } else if let Some(commit) = tip.as_ref().filter(|commit| !survey.known.log.is_accepted(commit)) {
+            told = Told::Stands(Some(commit.clone()));
+        }
+        let standing = Past::of(&survey.known.log, 1).standing;
+        let stand = Stand::of_survey(survey, environment.on_drift, None);
+        Ok(Explained {
+            target: shown_target(self.target, tip.as_ref()),
+            place: Place { left: stand.left, ..place },
+            name: unit::headed(self.site, &environment),
+            now: clock::now(),
+            environment,
+            stand,
+            told,
+            tip,
+            notices,
+            upstream,
+            carried_by,
+            tags: self.tags.clone(),
+            standing,
+        })
+    }
 }
 
 /// A branch that is refused or held is an answer; one that could not be looked at is none.
@@ -166,6 +210,11 @@ pub(super) fn code(word: &str, console: &Console) -> Result<Verdict, Failure> {
 }
 
 impl Explained {
+    /// Whether it stands as the branch has it, and is proven.
+    fn is_quiet(&self) -> bool {
+        matches!(self.told, Told::Stands(_)) && self.stand.state == State::Current
+    }
+
     fn verdict(&self) -> Verdict {
         match (&self.told, self.stand.state) {
             (Told::Admitted, _) | (Told::Stands(_), State::Current | State::Settling) => Verdict::Good,
@@ -231,7 +280,7 @@ impl Explained {
             self.cures().into_iter().flat_map(|(_, cures)| cures).filter_map(|cure| cure.command).collect();
         json!({
             "environment": self.environment.name,
-            "unit": ".",
+            "unit": self.environment.unit,
             "state": self.stand.state,
             "standing": self.stand.log.standing.as_ref().map(document::release),
             "candidate": self.stand.candidate.as_ref().map(document::commit),

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::answer::{Answer, columns, counted, fitted};
 use super::arguments;
-use super::diagnostic::{Verdict, escape};
+use super::diagnostic::{Failure, Verdict, escape};
 use super::gates::utc;
 use super::site::chosen;
 use super::view::word;
-use super::{document, message, revision};
+use super::{document, message, revision, unit};
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
 use crate::deploylog::{Action, Entry, Log, Phase};
 use crate::edge::clock;
-use crate::name::{Class, Code, CommitId, Digest, EnvironmentName, Reason};
+use crate::name::{Class, Code, CommitId, Digest, EnvironmentName, Reason, UnitName};
 
 /// Entries that belong together: an opening and its outcomes, or one entry alone.
 struct Row<'l> {
@@ -29,9 +29,17 @@ struct Row<'l> {
     opened: Option<&'l Entry>,
     /// When it settled, if that is told.
     settled: Option<Timestamp>,
-    /// What became of it.
-    outcome: Option<(Phase, Timestamp)>,
+    /// What became of it, by unit.
+    outcomes: BTreeMap<&'l UnitName, Outcome<'l>>,
     raw: bool,
+}
+
+/// What became of one unit of an opening.
+#[derive(Clone, Copy)]
+struct Outcome<'l> {
+    phase: Phase,
+    at: Timestamp,
+    reasons: &'l [Reason],
 }
 
 /// Which rows are asked for.
@@ -48,19 +56,38 @@ struct Wanted {
 ///
 /// # Errors
 /// A log cannot be read; one that is violated is a finding.
-pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: bool) -> Result<Answer, Reason> {
+pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: bool) -> Result<Answer, Failure> {
     let wanted = Wanted::of(site, arguments).await?;
     let names: Vec<EnvironmentName> = arguments.environment.iter().cloned().collect();
-    let environments = chosen(site, &names)?;
+    let mut environments = chosen(site, &names)?;
+    if let (Some(unit), [environment]) = (&arguments.unit, environments.as_slice()) {
+        // What a log that is violated says of units is not asked.
+        if environment.units.is_none() {
+            unit::check(environment, [], unit)?;
+        }
+    }
+    environments.retain(|environment| arguments.unit.is_none() || environment.units.is_some());
+    if let (Some(unit), []) = (&arguments.unit, environments.as_slice()) {
+        let text = format!("no environment of `{}` has units: there is no `{unit}`", site.setup.pipeline.name);
+        return Err(Failure::new(Code::Usage, text).with_hint("leave out --unit"));
+    }
     let mut logs = Vec::new();
     let mut violated = Vec::new();
+    let mut total = 0;
     for environment in &environments {
-        match survey::log(site, environment).await {
-            Ok(log) => logs.push((environment, log)),
+        match survey::logs(site, environment).await {
+            Ok(all) => {
+                if let (Some(unit), true) = (&arguments.unit, environments.len() == 1) {
+                    unit::check(environment, all.units.keys(), unit)?;
+                }
+                total += all.whole.entries.len();
+                let unit = arguments.unit.clone().unwrap_or_else(UnitName::whole);
+                logs.push((environment, all.of(&unit).clone()));
+            }
             Err(reason) if is_violation(&reason) => {
                 violated.push((environment, reason));
             }
-            Err(reason) => return Err(reason),
+            Err(reason) => return Err(reason.into()),
         }
     }
     let mut rows: Vec<Row<'_>> =
@@ -70,7 +97,6 @@ pub(super) async fn history(site: &Site, arguments: &arguments::History, hints: 
     if let [_] = environments.as_slice() {
         rows.sort_by_key(|row| std::cmp::Reverse(row.last.sequence));
     }
-    let total: usize = logs.iter().map(|(_, log)| log.entries.len()).sum();
     rows.truncate(wanted.limit);
     let verdict = if violated.is_empty() { Verdict::Good } else { Verdict::Found };
     let chain = if violated.is_empty() { "good" } else { "violated" };
@@ -121,7 +147,16 @@ fn table(rows: &[Row<'_>], several: bool) -> String {
         names.zip(&mut cells).for_each(|(name, cells)| cells.insert(0, name));
     }
     let what = if several { 8 } else { 7 };
-    columns(&fitted(cells, what)) + "\n"
+    if !rows.iter().any(Row::names_units) {
+        return columns(&fitted(cells, what)) + "\n";
+    }
+    let units = rows.iter().map(|row| match row.names_units() {
+        true => unit::listed(row.units()),
+        false => "-".to_owned(),
+    });
+    let units = std::iter::once("UNITS".to_owned()).chain(units);
+    units.zip(&mut cells).for_each(|(units, cells)| cells.insert(what, units));
+    columns(&fitted(cells, what + 1)) + "\n"
 }
 
 impl Wanted {
@@ -144,7 +179,8 @@ impl Wanted {
     }
 
     fn rows<'l>(&self, environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
-        let alone = |last| Row { environment, last, opened: None, settled: None, outcome: None, raw: self.raw };
+        let alone =
+            |last| Row { environment, last, opened: None, settled: None, outcomes: BTreeMap::new(), raw: self.raw };
         let rows: Vec<Row<'l>> = if self.raw {
             log.entries.iter().map(AsRef::as_ref).map(alone).collect()
         } else {
@@ -165,25 +201,33 @@ impl Wanted {
     }
 }
 
-/// An opening and what became of it is one row; a lapsed entry means nothing, and is shown by `--raw` alone.
+/// An opening and what became of it is one row; a lapsed entry means nothing, and is shown by `--raw` alone. One entry may
+/// tell the outcomes of units that were opened by several.
 fn folded<'l>(environment: &'l EnvironmentName, log: &'l Log) -> Vec<Row<'l>> {
     let mut rows: Vec<Row<'l>> = Vec::new();
     let mut places: BTreeMap<u64, usize> = BTreeMap::new();
     for entry in log.entries.iter().map(AsRef::<Entry>::as_ref).filter(|entry| !entry.lapsed) {
-        let opened = entry.body.of.and_then(|of| places.get(&of)).and_then(|place| rows.get_mut(*place));
-        match (entry.body.phase, opened) {
-            (Some(phase), Some(row)) if phase != Phase::Opened => {
+        let mut told = false;
+        if let Some(phase) = entry.body.phase.filter(|phase| *phase != Phase::Opened) {
+            for unit in &entry.body.units {
+                let part = entry.body.parts.get(unit);
+                let of = part.and_then(|part| part.of).or(entry.body.of);
+                let row = of.and_then(|of| places.get(&of)).and_then(|place| rows.get_mut(*place));
+                let Some(row) = row else { continue };
+                let own = part.map(|part| part.reasons.as_slice()).filter(|reasons| !reasons.is_empty());
+                let reasons = own.unwrap_or(&entry.body.reasons);
                 row.last = entry;
-                row.outcome = Some((phase, entry.time));
+                row.outcomes.insert(unit, Outcome { phase, at: entry.time, reasons });
                 if phase == Phase::Settled {
                     row.settled = Some(entry.time);
                 }
+                told = true;
             }
-            (phase, _) => {
-                let opened = (phase == Some(Phase::Opened)).then_some(entry);
-                places.insert(entry.sequence, rows.len());
-                rows.push(Row { environment, last: entry, opened, settled: None, outcome: None, raw: false });
-            }
+        }
+        if !told {
+            let opened = (entry.body.phase == Some(Phase::Opened)).then_some(entry);
+            places.insert(entry.sequence, rows.len());
+            rows.push(Row { environment, last: entry, opened, settled: None, outcomes: BTreeMap::new(), raw: false });
         }
     }
     rows
@@ -220,10 +264,42 @@ fn took(from: Timestamp, to: Timestamp) -> String {
 }
 
 impl Row<'_> {
+    /// The units that it is about; none where it is about the environment.
+    fn units(&self) -> &[UnitName] {
+        &self.opened.unwrap_or(self.last).body.units
+    }
+
+    /// Whether it is about units that have names.
+    fn names_units(&self) -> bool {
+        self.units().iter().any(|unit| !unit.is_whole())
+    }
+
+    /// What became of it: of several units a failure, else the one that is not at its end, else the newest.
+    fn outcome(&self) -> Option<(Phase, Timestamp)> {
+        let all = || self.outcomes.values().map(|outcome| (outcome.phase, outcome.at));
+        let failed = all().filter(|(phase, _)| *phase == Phase::Failed).max_by_key(|(_, at)| *at);
+        if failed.is_some() || self.outcomes.len() < self.units().len() {
+            return failed;
+        }
+        let settled = all().find(|(phase, _)| *phase == Phase::Settled);
+        settled.or_else(|| all().max_by_key(|(_, at)| *at))
+    }
+
+    /// Why it ended so.
+    fn reasons(&self) -> Vec<Reason> {
+        if !self.names_units() || self.outcomes.is_empty() {
+            let parts = self.last.body.parts.values().flat_map(|part| &part.reasons);
+            return self.last.body.reasons.iter().chain(parts).cloned().collect();
+        }
+        let mut reasons: Vec<Reason> = self.outcomes.values().flat_map(|outcome| outcome.reasons).cloned().collect();
+        reasons.dedup();
+        reasons
+    }
+
     fn cells(&self) -> Vec<String> {
         let dash = || "-".to_owned();
         let body = &self.last.body;
-        let took = self.opened.zip(self.outcome).map(|(opened, (phase, at))| match phase {
+        let took = self.opened.zip(self.outcome()).map(|(opened, (phase, at))| match phase {
             Phase::Superseded => dash(),
             Phase::Failed => took(opened.time, at),
             _ => took(opened.time, self.settled.unwrap_or(at)),
@@ -248,19 +324,21 @@ impl Row<'_> {
                 self.last.body.phase.map_or("-".to_owned(), |it| word(&it))
             };
         }
-        match (self.opened, self.outcome) {
+        let told = |phase: Phase| if phase == Phase::Proven { "healthy".to_owned() } else { word(&phase) };
+        match (self.opened, self.outcome()) {
             (None, _) => "-".to_owned(),
             (Some(_), None) => "open".to_owned(),
-            (Some(_), Some((Phase::Proven, _))) => "healthy".to_owned(),
-            (Some(_), Some((phase, _))) => word(&phase),
+            (Some(_), Some((phase, _))) => {
+                let (all, alike) = (self.units().len(), self.outcomes.values().filter(|it| it.phase == phase).count());
+                if alike == all { told(phase) } else { format!("{} {alike} of {all}", told(phase)) }
+            }
         }
     }
 
     /// What happened, in a line.
     fn what(&self) -> String {
         let body = &self.last.body;
-        let codes = || body.reasons.iter().map(|reason| reason.code.to_string()).collect::<Vec<_>>();
-        let mut codes = codes();
+        let mut codes: Vec<String> = self.reasons().iter().map(|reason| reason.code.to_string()).collect();
         codes.dedup();
         let codes = codes.join(", ");
         match body.action {
@@ -302,13 +380,14 @@ impl Row<'_> {
         let (body, first) = (&self.last.body, self.opened.unwrap_or(self.last));
         let mut phases = first.body.durations_ms.clone();
         phases.extend(body.durations_ms.clone());
-        let health = match self.outcome {
+        let outcome = self.outcome();
+        let health = match outcome {
             Some((Phase::Settled | Phase::Proven, _)) => Some("healthy"),
             Some((Phase::Failed, _)) => Some("failed"),
             _ => None,
         };
         let release = |digest: &Digest| json!({"digest": digest, "commit": body.commit.as_ref().map(document::commit), "sequence": first.sequence});
-        json!({
+        let mut document = json!({
             "environment": self.environment,
             "sequence": self.last.sequence,
             "opened": self.opened.map(|opened| opened.sequence),
@@ -318,16 +397,22 @@ impl Row<'_> {
             "actor": first.body.actor,
             "commit": body.commit.as_ref().map(document::commit),
             "release": body.release.as_ref().map(release),
-            "phase": self.outcome.map(|(phase, _)| phase).or(body.phase),
-            "units": body.units,
+            "phase": outcome.map(|(phase, _)| phase).or(if self.raw { body.phase } else { first.body.phase }),
+            "units": self.units(),
             "health": health,
             "phasesMs": phases,
             "supersedes": first.body.supersedes,
             "statement": body.statement,
             "rollback": first.body.rollback,
             "hold": first.body.hold,
-            "reasons": document::reasons(&body.reasons, &super::diagnostic::Place::default()),
-        })
+            "reasons": document::reasons(&self.reasons(), &super::diagnostic::Place::default()),
+        });
+        if self.names_units() {
+            let outcomes = self.outcomes.iter().map(|(unit, outcome)| json!({"unit": unit, "phase": outcome.phase}));
+            document["outcomes"] = outcomes.collect();
+            document["parts"] = json!(first.body.parts);
+        }
+        document
     }
 }
 

@@ -37,6 +37,7 @@ mod site;
 mod state_dir;
 mod statement;
 mod status;
+mod unit;
 mod usage;
 mod verb;
 mod verify;

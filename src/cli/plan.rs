@@ -1,28 +1,31 @@
 //! `plan`: what would change in the cluster, field by field, and would it be admitted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 
 use super::answer::{Answer, columns, counted};
 use super::arguments::{self, At, Target};
-use super::diagnostic::{self, Place, Verdict};
+use super::diagnostic::{self, Failure, Place, Verdict};
 use super::site::{chosen, find};
 use super::verify::signed;
-use super::{changes, document, gates, message, revision};
+use super::{changes, document, gates, message, revision, unit};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::observe;
 use crate::agent::site::Site;
-use crate::agent::survey;
-use crate::config::Environment;
-use crate::course::Brief;
-use crate::course::Known;
-use crate::deploylog::Counts;
+use crate::agent::survey::{self, Brings, Candidates};
+use crate::config::{Environment, FoundUnits};
+use crate::course::{Brief, Known, Ledger};
+use crate::deploylog::{Counts, Log};
 use crate::edge::git;
 use crate::manifest::ManifestSet;
-use crate::name::{Class, Code, CommitId, Reason};
+use crate::name::{Class, Code, CommitId, ObjectId, Reason, RefName, UnitName};
 use crate::plan::{self, Report};
 use crate::render::{self, Closing, Closure};
+
+/// Units that are planned at once: each reads the repository and the cluster.
+const PLANNED_AT_ONCE: usize = 4;
 
 /// What a plan was made of.
 enum Planned {
@@ -52,8 +55,8 @@ struct View {
 /// Plans commits, or the working tree.
 ///
 /// # Errors
-/// Something cannot be reached; a refusal is an answer.
-pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) -> Result<Answer, Reason> {
+/// Something cannot be reached, or there is no such unit; a refusal is an answer.
+pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) -> Result<Answer, Failure> {
     let targets = if arguments.targets.is_empty() {
         let tip = |environment: Environment| Target { environment: environment.name, at: At::Tip };
         chosen(site, &[])?.into_iter().map(tip).collect()
@@ -61,56 +64,171 @@ pub(super) async fn plan(site: &Site, arguments: &arguments::Plan, hints: bool) 
         arguments.targets.clone()
     };
     let shown = changes::Shown { object: arguments.object.clone(), fields: !arguments.no_fields };
-    let mut views = Vec::new();
+    let mut groups = Vec::new();
     for target in &targets {
         let environment = find(site, &target.environment)?;
-        views.push(
-            one(site, target, &environment).await.unwrap_or_else(|reason| View::unknown(site, environment, reason)),
-        );
+        groups.push(match group(site, target, &environment, arguments.unit.as_ref()).await {
+            Ok(group) => group,
+            Err(Trouble::Usage(failure)) => return Err(failure),
+            Err(Trouble::Unseen(reason)) => Group::of(View::unknown(site, environment, *reason)),
+        });
     }
-    if let Some(reason) =
-        views.iter().map(View::unseen).collect::<Option<Vec<_>>>().and_then(|all| all.first().copied())
-    {
-        return Err(reason.clone());
+    let views = || groups.iter().flat_map(|group| &group.views);
+    if let Some(reason) = views().map(View::unseen).collect::<Option<Vec<_>>>().and_then(|all| all.first().copied()) {
+        return Err(reason.clone().into());
     }
-    let environments: Value = views.iter().map(|view| view.to_json(&shown)).collect();
-    let texts: Vec<String> = views.iter().map(|view| view.text(site, &shown, hints)).collect();
+    let environments: Value = views().map(|view| view.to_json(&shown)).collect();
+    let texts: Vec<String> = groups.iter().flat_map(|group| group.texts(site, &shown, hints)).collect();
     Ok(Answer {
         name: "plan",
         pipeline: site.setup.pipeline.name.to_string(),
         source: "cluster",
         body: json!({"environments": environments}),
         text: texts.join("\n\n"),
-        verdict: views.iter().map(View::verdict).max().unwrap_or(Verdict::Good),
+        verdict: views().map(View::verdict).max().unwrap_or(Verdict::Good),
     })
 }
 
-async fn one(site: &Site, target: &Target, environment: &Environment) -> Result<View, Reason> {
-    let known = survey::known(site, environment).await?;
-    let place = message::place(site, environment, Some(&known.log));
-    let mut tip = None;
-    let planned = if target.at == At::Revision(".".to_owned()) {
-        working_tree(site, environment, &known).await?
-    } else {
-        let revision::Found { commit, statements } = revision::find(site, environment, target).await;
-        match commit {
-            Ok(commit) => {
-                tip = Some(commit.clone());
-                judged(site, environment, &known, survey::brief(site, &known, commit, statements)).await?
-            }
-            Err(reason) if reason.code.class() == Class::Refused => Planned::Impossible(vec![reason]),
-            Err(reason) => return Err(reason),
+/// Why an environment is not planned.
+pub(super) enum Trouble {
+    /// It was asked for in a way that means nothing.
+    Usage(Failure),
+    /// It could not be looked at.
+    Unseen(Box<Reason>),
+}
+
+impl From<Reason> for Trouble {
+    fn from(reason: Reason) -> Self {
+        Trouble::Unseen(Box::new(reason))
+    }
+}
+
+/// What one target gave: the plan of each unit, or of the environment.
+struct Group {
+    views: Vec<View>,
+    /// Why directories beside the units are none.
+    strangers: Vec<Reason>,
+}
+
+/// What is to be planned.
+struct Subject {
+    ledger: Ledger,
+    /// The commit; `None` for the working tree.
+    commit: Option<CommitId>,
+    statements: BTreeMap<RefName, ObjectId>,
+    target: Target,
+}
+
+async fn group(
+    site: &Site,
+    target: &Target,
+    environment: &Environment,
+    given: Option<&UnitName>,
+) -> Result<Group, Trouble> {
+    let ledger = survey::ledger(site, environment).await?;
+    let target = target.clone();
+    if target.at == At::Revision(".".to_owned()) {
+        let found = units_here(environment).await?;
+        let logged = ledger.logs.keys().filter(|_| environment.units.is_some());
+        let known: BTreeSet<UnitName> = logged.chain(&found.units).chain(found.refused.keys()).cloned().collect();
+        let units: Vec<_> = known.into_iter().map(|unit| (unit, Brings::Perhaps)).collect();
+        let subject = Subject { ledger, commit: None, statements: BTreeMap::new(), target };
+        return Group::new(site, environment, &subject, (units, found.reasons), given).await;
+    }
+    let revision::Found { commit, statements } = revision::find(site, environment, &target).await;
+    let Candidates { tip, units, strangers } = survey::candidates(site, environment, &ledger, commit).await;
+    match tip {
+        Ok(commit) => {
+            let subject = Subject { ledger, commit: Some(commit), statements, target };
+            Group::new(site, environment, &subject, (units.into_iter().collect(), strangers), given).await
+        }
+        Err(reason) if reason.code.class() == Class::Refused => {
+            let place = message::place(site, environment, Some(&ledger.whole));
+            let (known, planned) = (ledger.of(&environment.unit), Planned::Impossible(vec![reason]));
+            Ok(Group::of(View { environment: environment.clone(), known, tip: None, planned, place, target }))
+        }
+        Err(reason) => Err(reason.into()),
+    }
+}
+
+/// The units of the working tree around this folder. What stands at a unit's name and is no directory is refused there.
+async fn units_here(environment: &Environment) -> Result<FoundUnits, Reason> {
+    let environment = environment.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let folder = std::env::current_dir().map_err(|error| Reason::new(Code::PathNotFound, error.to_string()))?;
+        if environment.units.is_none() {
+            return Ok(FoundUnits { units: BTreeSet::from([UnitName::whole()]), ..FoundUnits::default() });
+        }
+        let (tree, _) = git::working_tree(&folder).map_err(|error| error.reason())?;
+        environment.units_in(&tree).map_err(|mut reasons| reasons.remove(0))
+    });
+    found.await.map_err(|error| Reason::new(Code::Bug, error.to_string()))?
+}
+
+impl Group {
+    fn of(view: View) -> Group {
+        Group { views: vec![view], strangers: Vec::new() }
+    }
+
+    async fn new(
+        site: &Site,
+        environment: &Environment,
+        subject: &Subject,
+        (mut units, strangers): (Vec<(UnitName, Brings)>, Vec<Reason>),
+        given: Option<&UnitName>,
+    ) -> Result<Group, Trouble> {
+        if let Some(given) = given {
+            unit::check(environment, units.iter().map(|(unit, _)| unit), given).map_err(Trouble::Usage)?;
+            units.retain(|(unit, _)| unit == given);
+        }
+        let planned = units.into_iter().map(|(unit, brings)| async move {
+            let environment = environment.of_unit(&unit);
+            let planned = one(site, environment.clone(), subject, brings).await;
+            planned.unwrap_or_else(|reason| View::unknown(site, environment, reason))
+        });
+        let views = stream::iter(planned).buffered(PLANNED_AT_ONCE).collect().await;
+        Ok(Group { views, strangers })
+    }
+
+    /// A block for each unit that would change or is stopped; the others are counted.
+    fn texts(&self, site: &Site, shown: &changes::Shown, hints: bool) -> Vec<String> {
+        let Some(first) = self.views.first() else { return Vec::new() };
+        let loud: Vec<&View> = self.views.iter().filter(|view| view.is_loud()).collect();
+        if self.views.len() == 1 {
+            return vec![first.text(site, shown, hints)];
+        }
+        let block = |view: &&View| view.text(site, shown, hints).trim_end().to_owned();
+        let mut texts: Vec<String> = loud.iter().map(block).collect();
+        let (name, quiet) = (&first.environment.name, self.views.len() - loud.len());
+        let quiet = match (quiet, loud.len()) {
+            (0, _) => String::new(),
+            (_, 0) => format!("{}/{name}: nothing changes in any of its {quiet} units", site.setup.pipeline.name),
+            (1, _) => format!("{}/{name}: 1 other unit does not change", site.setup.pipeline.name),
+            (_, _) => format!("{}/{name}: {quiet} other units do not change", site.setup.pipeline.name),
+        };
+        let notes = message::all(&self.strangers, &first.place, &first.environment, &Log::default(), hints);
+        texts.extend([quiet, notes].into_iter().filter(|text| !text.is_empty()));
+        texts
+    }
+}
+
+async fn one(site: &Site, environment: Environment, subject: &Subject, brings: Brings) -> Result<View, Reason> {
+    let known = subject.ledger.of(&environment.unit);
+    let place = message::place(site, &environment, Some(&known.log));
+    let planned = match &subject.commit {
+        None => working_tree(site, &environment, &known).await?,
+        Some(_) if brings == Brings::Nothing => Planned::Stands,
+        Some(commit) => {
+            let brief = survey::brief(site, &environment, &known, commit.clone(), subject.statements.clone());
+            judged(site, &environment, &known, brief).await?
         }
     };
     let left = if let Planned::Commit(outlook) = &planned { outlook.left } else { 0 };
     let place = Place { left, ..place };
-    Ok(View { environment: environment.clone(), known, tip, planned, place, target: target.clone() })
+    Ok(View { environment, known, tip: subject.commit.clone(), planned, place, target: subject.target.clone() })
 }
 
 async fn judged(site: &Site, environment: &Environment, known: &Known, brief: Brief) -> Result<Planned, Reason> {
-    if known.log.is_accepted(&brief.tip) {
-        return Ok(Planned::Stands);
-    }
     let mut outlook = judge::judge(site, environment, &brief, Depth::Plan).await;
     match &outlook.verdict {
         Finding::Unreachable(reason) => return Err(reason.clone()),
@@ -149,7 +267,7 @@ pub(super) async fn report(
     set: &ManifestSet,
 ) -> Result<Report, Reason> {
     let nobody = CommitId("0".repeat(40).parse().map_err(|_| Reason::new(Code::Bug, "forty zeros are an id"))?);
-    let brief = survey::brief(site, known, nobody, BTreeMap::new());
+    let brief = survey::brief(site, environment, known, nobody, BTreeMap::new());
     let ground = observe::observe(site, environment, set, &brief).await?;
     Ok(plan::report(set, &ground.borrowed()))
 }
@@ -178,7 +296,7 @@ pub(super) fn close_working_tree(sources: &render::Sources) -> Result<Closure, R
 impl View {
     fn unknown(site: &Site, environment: Environment, reason: Reason) -> View {
         let place = message::place(site, &environment, None);
-        let known = survey::nothing();
+        let known = survey::nothing().of(&environment.unit);
         let target = Target { environment: environment.name.clone(), at: At::Tip };
         View { environment, known, tip: None, planned: Planned::Unknown(reason), place, target }
     }
@@ -205,6 +323,11 @@ impl View {
             Planned::WorkingTree(report) => Some(report),
             Planned::Stands | Planned::Impossible(_) | Planned::Unknown(_) => None,
         }
+    }
+
+    /// Whether it would change, or is stopped.
+    fn is_loud(&self) -> bool {
+        self.verdict() != Verdict::Good
     }
 
     /// Changes or refused is a finding.
@@ -259,7 +382,7 @@ impl View {
             _ => json!([]),
         };
         let report = self.report();
-        json!({
+        let mut body = json!({
             "name": self.environment.name,
             "from": self.known.log.standing.as_ref().map(document::release),
             "to": to,
@@ -270,7 +393,11 @@ impl View {
             "pruneWaits": document::reasons(report.map_or(&[], |report| &report.prune_waits), &self.place),
             "changes": report.map_or_else(Vec::new, |report| shown.to_json(&report.changes)),
             "checks": [],
-        })
+        });
+        if !self.environment.unit.is_whole() {
+            body["unit"] = json!(self.environment.unit);
+        }
+        body
     }
 
     fn text(&self, site: &Site, shown: &changes::Shown, hints: bool) -> String {
@@ -294,14 +421,16 @@ impl View {
                 format!("{verdict}, all {} gates pass", outlook.gates.len())
             }
             (Planned::Commit(outlook), verdict) if outlook.gates.iter().any(gates::stops) => {
-                format!("{verdict}, {} (lockmaster explain {})", gates::stopping(&outlook.gates), self.target)
+                let of_unit = diagnostic::of_unit(&self.environment.unit);
+                let stopping = gates::stopping(&outlook.gates);
+                format!("{verdict}, {stopping} (lockmaster explain {}{of_unit})", self.target)
             }
             (_, verdict) => verdict.to_owned(),
         }
     }
 
     fn headline(&self, site: &Site) -> String {
-        let name = format!("{}/{}", site.setup.pipeline.name, self.environment.name);
+        let name = unit::headed(site, &self.environment);
         let standing = self.known.log.standing.as_ref();
         let from = standing.map_or_else(
             || "nothing".to_owned(),

@@ -5,16 +5,16 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::arguments::{self, At};
-use super::diagnostic::{Failure, Verdict, escape};
+use super::diagnostic::{self, Failure, Verdict, escape};
 use super::site::find;
 use super::statement::Desk;
-use super::{delivery, document, message, revision};
+use super::{delivery, document, history, message, revision, unit};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::promote::{self, Draft};
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Code, CommitId, Reason, UnitName};
 
 /// Makes, signs and pushes the commit of a promotion.
 ///
@@ -33,20 +33,25 @@ pub(super) async fn promote(
     let sequence = wanted(&environment, &arguments.target)?;
     let tip = arguments::Target { environment: environment.name.clone(), at: At::Tip };
     let revision::Found { commit, statements } = revision::find(site, &environment, &tip).await;
+    let (commit, all) = (commit?, environment);
+    let Some(unit) = which(site, &all, &commit, sequence, arguments).await? else {
+        return Ok(Told { site, environment: &all, url }.nothing());
+    };
+    let environment = all.of_unit(&unit);
     let told = Told { site, environment: &environment, url };
-    let Some(draft) = promote::draft(site, &environment, &commit?, sequence).await? else {
+    let Some(draft) = promote::draft(site, &environment, &commit, sequence).await? else {
         return Ok(told.nothing());
     };
     let desk = Desk::open(site, url, &arguments.signing).await?.at_mirror(site).await?;
-    let message = draft.message(&environment.name, arguments.reason.as_deref());
+    let message = draft.message(&environment, arguments.reason.as_deref());
     let make = desk.commit(draft.tree.as_str(), &[draft.tip.as_str(), draft.upstream.id.as_str()], &message);
     if arguments.signing.dry_run {
         let push = desk.push_to(url, "COMMIT", environment.branch.as_str()).to_string();
         return Ok(told.commands(&[format!("COMMIT=$({make})"), push.replace("COMMIT:", "\"$COMMIT\":")]));
     }
     let made = delivery::make(&desk, &make)?;
-    let known = survey::known(site, &environment).await?;
-    let brief = survey::brief(site, &known, made.clone(), statements);
+    let known = survey::ledger(site, &all).await?.of(&unit);
+    let brief = survey::brief(site, &environment, &known, made.clone(), statements);
     let outlook = judge::judge(site, &environment, &brief, Depth::Plan).await;
     if let Finding::Stopped { refused: true, reasons } = &outlook.verdict {
         return Ok(told.refused(reasons, hints));
@@ -55,6 +60,40 @@ pub(super) async fn promote(
     let way = delivery::Way { url, branch: &environment.branch, beside: &beside, moved: false };
     let branch = delivery::push(&desk, &way, &made)?;
     Ok(told.pushed(&draft, &made, &branch, &outlook, hints))
+}
+
+/// The unit that is promoted: the one that is named, else the only one of the upstream entry, else the only one with
+/// something to promote; `None` where there is nothing.
+async fn which(
+    site: &Site,
+    environment: &Environment,
+    tip: &CommitId,
+    sequence: Option<u64>,
+    arguments: &arguments::Promote,
+) -> Result<Option<UnitName>, Failure> {
+    let from = environment.promotion.from.as_ref().and_then(|name| site.setup.pipeline.environment(name));
+    let (Some(_), Some(from)) = (&environment.units, from) else {
+        // Without units, or where nothing leads here, which the draft says.
+        if let Some(unit) = &arguments.unit {
+            unit::check(environment, [], unit)?;
+        }
+        return Ok(Some(UnitName::whole()));
+    };
+    let ledger = survey::ledger(site, from).await?;
+    let command = format!("lockmaster promote {}", arguments.target);
+    if let Some(sequence) = sequence {
+        let entry = history::entry(from, &ledger.whole, Some(sequence))?;
+        return unit::of_entry(from, &ledger, Some(entry), arguments.unit.as_ref(), &command).map(Some);
+    }
+    if let Some(unit) = &arguments.unit {
+        unit::check(from, ledger.logs.keys(), unit)?;
+        return Ok(Some(unit.clone()));
+    }
+    let promotable = promote::promotable(site, environment, tip).await?;
+    if promotable.is_empty() {
+        return Ok(None);
+    }
+    unit::only(&format!("what `{}` has proven for `{}`", from.name, environment.name), &promotable, &command).map(Some)
 }
 
 /// The upstream entry that a target names: `prod@staging/88`.
@@ -92,6 +131,9 @@ struct Told<'t> {
 impl Told<'_> {
     fn answer(&self, mut body: serde_json::Value, text: String, verdict: Verdict) -> Answer {
         body["environment"] = json!(self.environment.name);
+        if !self.environment.unit.is_whole() {
+            body["unit"] = json!(self.environment.unit);
+        }
         Answer {
             name: "promote",
             pipeline: self.site.setup.pipeline.name.to_string(),
@@ -103,7 +145,7 @@ impl Told<'_> {
     }
 
     fn nothing(&self) -> Answer {
-        let text = format!("`{}` has the content already: nothing to promote\n", self.environment.name);
+        let text = format!("{} has the content already: nothing to promote\n", unit::called(self.environment));
         self.answer(json!({"pushed": false, "commit": null, "reasons": []}), text, Verdict::Good)
     }
 
@@ -123,8 +165,9 @@ impl Told<'_> {
 
     fn pushed(&self, draft: &Draft, commit: &CommitId, branch: &str, outlook: &Outlook, hints: bool) -> Answer {
         let (name, from, sequence) = (&self.environment.name, &draft.from, draft.sequence);
+        let (called, of_unit) = (unit::called(self.environment), diagnostic::of_unit(&self.environment.unit));
         let mut text = format!(
-            "promoted: `{name}` {} takes {from}/{sequence} \"{}\", {} files changed, {} taken away\n",
+            "promoted: {called} {} takes {from}/{sequence} \"{}\", {} files changed, {} taken away\n",
             commit.short(),
             escape(&draft.upstream.subject),
             draft.moves.take.len(),
@@ -142,7 +185,7 @@ impl Told<'_> {
             text.push('\n');
         }
         if hints {
-            text.push_str(&format!("  hint: see where it stands: lockmaster explain {name}\n"));
+            text.push_str(&format!("  hint: see where it stands: lockmaster explain {name}{of_unit}\n"));
         }
         let body = json!({
             "pushed": true,

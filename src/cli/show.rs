@@ -15,7 +15,7 @@ use super::site::find;
 use super::view::word;
 use crate::agent::site::Site;
 use crate::agent::survey;
-use crate::deploylog::{Counts, Entry, EntryCommit, STATEMENTS};
+use crate::deploylog::{Counts, Entry, EntryCommit, Part, STATEMENTS};
 use crate::name::{Code, Reason};
 use crate::revision::statement;
 use crate::signature::Signers;
@@ -116,6 +116,9 @@ fn text(name: &str, entry: &Entry, signers: &Signers) -> String {
     let mut sheet = Sheet::default();
     sheet.line("time", utc(entry.time));
     sheet.line("actor", &body.actor);
+    let named = body.units.iter().filter(|unit| !unit.is_whole()).map(ToString::to_string);
+    let named = named.collect::<Vec<_>>().join(", ");
+    sheet.lines("units", Some(named).filter(|named| !named.is_empty()));
     if let Some(commit) = &body.commit {
         tell_commit(&mut sheet, commit);
     }
@@ -147,7 +150,41 @@ fn text(name: &str, entry: &Entry, signers: &Signers) -> String {
     for reason in &body.reasons {
         text.push_str(&message(Word::of(reason.code), reason, &[], None));
     }
+    for (unit, part) in &body.parts {
+        let mut own = Sheet::default();
+        tell_part(&mut own, part, &entry_of);
+        text.push_str(&format!("\n{unit}\n"));
+        text.extend(columns(&own.0).lines().map(|line| format!("  {line}\n")));
+        text.extend(part.reasons.iter().map(|reason| message(Word::of(reason.code), reason, &[], None)));
+    }
     text
+}
+
+/// What an entry says of one of its units alone.
+fn tell_part(sheet: &mut Sheet, part: &Part, entry_of: &impl Fn(u64) -> String) {
+    let Part {
+        release,
+        images,
+        upstream,
+        rollback,
+        hold,
+        irreversible,
+        of,
+        supersedes,
+        reasons: _,
+        gates,
+        counts: plan,
+    } = part;
+    sheet.lines("outcome of", of.map(entry_of));
+    sheet.lines("replaces", supersedes.map(entry_of));
+    sheet.lines("goes back to", rollback.as_ref().map(|back| entry_of(back.to)));
+    sheet.lines("release", release.map(|digest| digest.to_string()));
+    sheet.lines("upstream", upstream.as_ref().map(|up| format!("{}/{} {}", up.environment, up.sequence, up.hash)));
+    sheet.lines("holds", hold.iter().flat_map(|held| held.files.keys()).map(ToString::to_string));
+    sheet.lines("images", images.clone());
+    sheet.lines("irreversible", irreversible.clone());
+    sheet.lines("counts", plan.as_ref().map(counts));
+    sheet.lines("gates", gates.iter().map(|gate| format!("{} {}: {}", gate.name, gate.verdict, gate.value)));
 }
 
 fn tell_commit(sheet: &mut Sheet, commit: &EntryCommit) {

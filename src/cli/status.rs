@@ -18,6 +18,9 @@ use crate::name::{Code, EnvironmentName, Reason};
 /// The column of subjects.
 const SUBJECT: usize = 2;
 
+/// Where the column of units stands, if an environment has units.
+const UNITS: usize = 3;
+
 /// Shows where each environment stands.
 ///
 /// # Errors
@@ -46,7 +49,7 @@ pub(super) async fn views(
     let environments = chosen(site, names)?;
     let mut known = Vec::new();
     for environment in &environments {
-        known.push(survey::known(site, environment).await);
+        known.push(survey::ledger(site, environment).await);
     }
     let branches: Vec<_> = environments.iter().map(|environment| environment.branch.clone()).collect();
     let looked = run::look(site, &branches).await;
@@ -54,10 +57,10 @@ pub(super) async fn views(
     for (environment, known) in environments.into_iter().zip(known) {
         let look = looked.at(site, &environment);
         let surveyed = match known {
-            Ok(known) => survey::survey(site, &environment, known, look).await,
+            Ok(ledger) => survey::survey(site, &environment, &ledger, look, None).await,
             Err(reason) => Err(reason),
         };
-        let log = surveyed.as_ref().ok().map(|survey| &survey.known.log);
+        let log = surveyed.as_ref().ok().map(|surveys| &surveys.whole);
         let place = message::place(site, &environment, log);
         let stuck = stuck.get(&environment.name).cloned();
         views.push(View::new(environment, surveyed, stuck, place));
@@ -93,6 +96,14 @@ fn text(site: &Site, views: &[View], logs: &held::Logs, now: Timestamp, hints: b
     let head = ["ENVIRONMENT", "COMMIT", "SUBJECT", "HEALTH", "OBJECTS", "DRIFT", "PROMOTION", "BEHIND", "SINCE"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(views.iter().map(|view| row(view, now)));
+    if views.iter().any(|view| view.environment.units.is_some()) {
+        let cells = views.iter().map(|view| match &view.environment.units {
+            Some(_) => view.units().to_string(),
+            None => "-".to_owned(),
+        });
+        let cells = std::iter::once("UNITS".to_owned()).chain(cells);
+        cells.zip(&mut rows).for_each(|(cell, row)| row.insert(UNITS, cell));
+    }
     let mut text = format!("{}  {}  source: cluster\n", site.setup.pipeline.name, site.setup.remote);
     text.push_str(&columns(&fitted(rows, SUBJECT)));
     text.push('\n');
@@ -101,12 +112,12 @@ fn text(site: &Site, views: &[View], logs: &held::Logs, now: Timestamp, hints: b
 }
 
 fn row(view: &View, now: Timestamp) -> Vec<String> {
-    let standing = view.stand.log.standing.as_ref();
+    let commit = view.commit();
     let dash = || "-".to_owned();
     vec![
         view.environment.name.to_string(),
-        standing.map_or_else(dash, |standing| standing.commit.id.short().to_owned()),
-        standing.map(|s| super::diagnostic::escape(&s.commit.subject)).filter(|s| !s.is_empty()).unwrap_or_else(dash),
+        commit.map_or_else(dash, |commit| commit.id.short().to_owned()),
+        commit.map(|it| super::diagnostic::escape(&it.subject)).filter(|s| !s.is_empty()).unwrap_or_else(dash),
         view.health(),
         view.stand.well().map_or_else(dash, |(well, total)| format!("{well}/{total}")),
         view.drift(now),

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &arguments::Run, global: &Global, console: &Console
 pub(super) fn plan(arguments: &arguments::Plan, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
-        Ok(plan::plan(&site, arguments, console.hints()).await?)
+        plan::plan(&site, arguments, console.hints()).await
     })?;
     answer.print(console)
 }
@@ -45,7 +45,7 @@ pub(super) fn plan(arguments: &arguments::Plan, global: &Global, console: &Conso
 pub(super) fn verify(arguments: &arguments::Verify, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Optional).await?;
-        Ok(verify::verify(&site, arguments, console.hints()).await?)
+        verify::verify(&site, arguments, console.hints()).await
     })?;
     answer.print(console)
 }
@@ -63,7 +63,7 @@ pub(super) fn explain(arguments: &arguments::Explain, global: &Global, console: 
     }
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
-        Ok(explain::explain(&site, target, console.hints()).await?)
+        explain::explain(&site, target, arguments.unit.as_ref(), console.hints()).await
     })?;
     answer.print(console)
 }
@@ -87,7 +87,7 @@ pub(super) fn status(arguments: &arguments::Status, global: &Global, console: &C
 pub(super) fn history(arguments: &arguments::History, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
-        Ok(history::history(&site, arguments, console.hints()).await?)
+        history::history(&site, arguments, console.hints()).await
     })?;
     answer.print(console)
 }
@@ -114,7 +114,7 @@ pub(super) fn show(arguments: &arguments::Show, global: &Global, console: &Conso
 pub(super) fn diff(arguments: &arguments::Diff, global: &Global, console: &Console) -> Result<Verdict, Failure> {
     let answer = on_runtime(global, LogLevel::Warn, async {
         let site = open(global, Need::Reads).await?;
-        Ok(diff::diff(&site, arguments).await?)
+        diff::diff(&site, arguments).await
     })?;
     answer.print(console)
 }
@@ -180,9 +180,6 @@ pub(super) fn rollback(
     global: &Global,
     console: &Console,
 ) -> Result<Verdict, Failure> {
-    if arguments.unit.is_some() {
-        return Err(Failure::not_yet("lockmaster rollback --unit"));
-    }
     let answer = on_runtime(global, LogLevel::Warn, async {
         let (site, url) = open_both(global, Need::Reads).await?;
         rollback::rollback(&site, &url, arguments, console.hints()).await

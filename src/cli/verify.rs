@@ -1,19 +1,23 @@
 //! `verify`: would this commit be accepted?
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::answer::{Answer, counted};
 use super::arguments::{self, At, Target};
-use super::diagnostic::{self, Place, Verdict};
+use super::diagnostic::{self, Failure, Place, Verdict};
+use super::plan::Trouble;
 use super::site::find;
-use super::{document, message, revision};
+use super::{document, message, revision, unit};
 use crate::agent::judge::{self, Depth, Finding, Outlook};
 use crate::agent::site::Site;
-use crate::agent::survey;
+use crate::agent::stand;
+use crate::agent::survey::{self, Brings, Candidates};
 use crate::config::Environment;
-use crate::course::Known;
+use crate::course::{Known, Ledger};
 use crate::deploylog::Log;
-use crate::name::{Class, CommitId, Reason};
+use crate::name::{Class, Code, CommitId, ObjectId, Reason, RefName, UnitName};
 use crate::revision::authorship;
 
 /// What was left out, always or because the verb was told to.
@@ -32,17 +36,21 @@ fn not_checked(depth: Depth, cluster: bool) -> Vec<&'static str> {
 ///
 /// # Errors
 /// Something cannot be reached; a refusal is an answer.
-pub(super) async fn verify(site: &Site, arguments: &arguments::Verify, hints: bool) -> Result<Answer, Reason> {
+pub(super) async fn verify(site: &Site, arguments: &arguments::Verify, hints: bool) -> Result<Answer, Failure> {
     let depth = if arguments.signatures_only { Depth::Signatures } else { Depth::Render };
     let mut all = Vec::new();
     for target in &arguments.targets {
         let environment = find(site, &target.environment)?;
-        let judged = judge_one(site, &environment, target, depth).await;
-        all.push(judged.unwrap_or_else(|reason| Judged::unknown(site, environment, target, reason)));
+        let judged = judge_one(site, &environment, target, depth, arguments.unit.as_ref()).await;
+        all.push(match judged {
+            Ok(judged) => judged,
+            Err(Trouble::Usage(failure)) => return Err(failure),
+            Err(Trouble::Unseen(reason)) => Judged::unknown(site, environment, target, *reason),
+        });
     }
     let unseen: Option<Vec<&Reason>> = all.iter().map(|judged| judged.failed.as_ref()).collect();
     if let Some(reason) = unseen.and_then(|all| all.first().copied()) {
-        return Err(reason.clone());
+        return Err(reason.clone().into());
     }
     let environments: Value = all.iter().map(Judged::to_json).collect();
     let texts: Vec<String> = all.iter().map(|judged| judged.text(hints).trim_end().to_owned()).collect();
@@ -77,38 +85,85 @@ struct Judged {
     reference: String,
     tip: Option<CommitId>,
     known: Option<Known>,
+    /// What judging it found; of several units, for the one to which it brings most commits.
     outlook: Result<Outlook, Reason>,
+    /// Why it is refused.
+    reasons: Vec<Reason>,
+    /// What it is to each unit.
+    units: BTreeMap<UnitName, Meaning>,
     left_out: Vec<&'static str>,
     place: Place,
     /// Why it could not be judged.
     failed: Option<Reason>,
 }
 
-async fn judge_one(site: &Site, environment: &Environment, target: &Target, depth: Depth) -> Result<Judged, Reason> {
-    let known = match &site.target {
-        Some(_) => Some(survey::known(site, environment).await?),
-        None => None,
-    };
-    let reference = reference(environment, target);
-    let place = message::place(site, environment, known.as_ref().map(|known| &known.log));
-    let left_out = not_checked(depth, site.target.is_some());
-    let revision::Found { commit: found, statements } = revision::find(site, environment, target).await;
-    let tip = found.as_ref().ok().cloned();
-    let outlook = match found {
-        Ok(commit) => {
-            let brief = survey::brief(site, known.as_ref().unwrap_or(&survey::nothing()), commit.clone(), statements);
-            let outlook = judge::judge(site, environment, &brief, depth).await;
-            match outlook.verdict {
-                Finding::Unreachable(reason) => return Err(reason),
-                _ => Ok(outlook),
-            }
+/// What a commit is to a unit.
+enum Meaning {
+    /// It changes nothing that the unit reads.
+    Unchanged,
+    /// It would be accepted.
+    Accepted,
+    /// It would not.
+    Refused(Vec<Reason>),
+}
+
+impl Meaning {
+    fn of(verdict: &Finding) -> Meaning {
+        match verdict {
+            Finding::Unchanged => Meaning::Unchanged,
+            Finding::Stopped { reasons, .. } => Meaning::Refused(reasons.clone()),
+            Finding::Accepted | Finding::Admitted(_) | Finding::Unreachable(_) => Meaning::Accepted,
         }
-        Err(reason) if reason.code.class() == Class::Refused => Err(reason),
-        Err(reason) => return Err(reason),
+    }
+
+    fn reasons(&self) -> &[Reason] {
+        if let Meaning::Refused(reasons) = self { reasons } else { &[] }
+    }
+}
+
+async fn judge_one(
+    site: &Site,
+    environment: &Environment,
+    target: &Target,
+    depth: Depth,
+    given: Option<&UnitName>,
+) -> Result<Judged, Trouble> {
+    let ledger = match &site.target {
+        Some(_) => survey::ledger(site, environment).await?,
+        None => survey::nothing(),
     };
-    let environment = environment.clone();
-    let place = Place { left: outlook.as_ref().map_or(0, |outlook| outlook.left), ..place };
-    Ok(Judged { environment, reference, tip, known, outlook, left_out, place, failed: None })
+    let known = ledger.of(&UnitName::whole());
+    let revision::Found { commit, statements } = revision::find(site, environment, target).await;
+    let Candidates { tip, mut units, strangers } = survey::candidates(site, environment, &ledger, commit).await;
+    if let Some(given) = given {
+        unit::check(environment, units.keys(), given).map_err(Trouble::Usage)?;
+        units.retain(|unit, _| unit == given);
+    }
+    let environment = given.map_or_else(|| environment.clone(), |unit| environment.of_unit(unit));
+    let mut judged = Judged {
+        reference: reference(&environment, target),
+        tip: tip.as_ref().ok().cloned(),
+        place: message::place(site, &environment, Some(&known.log)),
+        known: site.target.is_some().then(|| given.map_or(known, |unit| ledger.of(unit))),
+        outlook: Err(Reason::new(Code::Bug, "no unit was judged")),
+        reasons: Vec::new(),
+        units: BTreeMap::new(),
+        left_out: not_checked(depth, site.target.is_some()),
+        failed: None,
+        environment,
+    };
+    let commit = match tip {
+        Ok(commit) => commit,
+        Err(reason) if reason.code.class() == Class::Refused => {
+            judged.reasons = vec![reason.clone()];
+            judged.outlook = Err(reason);
+            return Ok(judged);
+        }
+        Err(reason) => return Err(reason.into()),
+    };
+    judged.reasons = strangers;
+    judged.every(site, &ledger, (commit, depth, statements), units).await?;
+    Ok(judged)
 }
 
 fn reference(environment: &Environment, target: &Target) -> String {
@@ -119,6 +174,40 @@ fn reference(environment: &Environment, target: &Target) -> String {
 }
 
 impl Judged {
+    /// Judges for each unit to which the commit may bring something; where that is none, for one: history and signatures are
+    /// everybody's.
+    async fn every(
+        &mut self,
+        site: &Site,
+        ledger: &Ledger,
+        (commit, depth, statements): (CommitId, Depth, BTreeMap<RefName, ObjectId>),
+        units: BTreeMap<UnitName, Brings>,
+    ) -> Result<(), Reason> {
+        let nothing = units.values().all(|brings| *brings == Brings::Nothing);
+        let mut most = None;
+        for (index, (unit, brings)) in units.into_iter().enumerate() {
+            if brings == Brings::Nothing && !(nothing && index == 0) {
+                self.units.insert(unit, Meaning::Unchanged);
+                continue;
+            }
+            let environment = self.environment.of_unit(&unit);
+            let brief = survey::brief(site, &environment, &ledger.of(&unit), commit.clone(), statements.clone());
+            let outlook = judge::judge(site, &environment, &brief, depth).await;
+            if let Finding::Unreachable(reason) = outlook.verdict {
+                return Err(reason);
+            }
+            self.units.insert(unit, Meaning::of(&outlook.verdict));
+            if most.is_none_or(|most| most < outlook.commits.len()) {
+                most = Some(outlook.commits.len());
+                self.place.left = outlook.left;
+                self.outlook = Ok(outlook);
+            }
+        }
+        let units = self.units.iter().map(|(unit, meaning)| (unit, meaning.reasons()));
+        self.reasons.extend(stand::shared_reasons(units.collect()));
+        Ok(())
+    }
+
     fn unknown(site: &Site, environment: Environment, target: &Target, reason: Reason) -> Judged {
         Judged {
             reference: reference(&environment, target),
@@ -126,22 +215,16 @@ impl Judged {
             environment,
             tip: None,
             known: None,
+            reasons: vec![reason.clone()],
+            units: BTreeMap::new(),
             outlook: Err(reason.clone()),
             left_out: vec!["everything"],
             failed: Some(reason),
         }
     }
 
-    fn reasons(&self) -> &[Reason] {
-        match &self.outlook {
-            Err(reason) => std::slice::from_ref(reason),
-            Ok(Outlook { verdict: Finding::Stopped { reasons, .. }, .. }) => reasons,
-            Ok(_) => &[],
-        }
-    }
-
     fn refused(&self) -> bool {
-        self.failed.is_none() && !self.reasons().is_empty()
+        self.failed.is_none() && !self.reasons.is_empty()
     }
 
     fn verdict(&self) -> &'static str {
@@ -163,7 +246,7 @@ impl Judged {
             .flat_map(|outlook| &outlook.commits)
             .map(|commit| document::judged_commit(commit, &self.place))
             .collect();
-        json!({
+        let mut body = json!({
             "name": self.environment.name,
             "ref": self.reference,
             "verdict": self.verdict(),
@@ -171,30 +254,70 @@ impl Judged {
             "candidate": outlook.map(|outlook| document::commit(&outlook.candidate)),
             "range": {"commits": commits.len()},
             "notChecked": self.left_out,
-            "reasons": document::reasons(self.reasons(), &self.place),
+            "reasons": document::reasons(&self.reasons, &self.place),
             "commits": commits,
             "artifacts": [],
-        })
+        });
+        if self.has_units() {
+            let unit = |(unit, meaning): (&UnitName, &Meaning)| {
+                let verdict = if meaning.reasons().is_empty() { "accepted" } else { "refused" };
+                let changed = !matches!(meaning, Meaning::Unchanged);
+                json!({
+                    "unit": unit, "verdict": verdict, "changed": changed,
+                    "reasons": document::reasons(meaning.reasons(), &self.place),
+                })
+            };
+            body["units"] = self.units.iter().map(unit).collect();
+        }
+        body
+    }
+
+    fn standing(&self) -> &'static str {
+        if self.units.len() > 1 { "a standing release" } else { "the standing release" }
+    }
+
+    fn has_units(&self) -> bool {
+        !self.units.contains_key(&UnitName::whole())
+    }
+
+    /// What it changes, where that is not all or nothing.
+    fn units_line(&self) -> Option<String> {
+        let changed: Vec<&UnitName> = self
+            .units
+            .iter()
+            .filter(|(_, meaning)| !matches!(meaning, Meaning::Unchanged))
+            .map(|(unit, _)| unit)
+            .collect();
+        let total = self.units.len();
+        match changed.len() {
+            _ if !self.has_units() || total < 2 => None,
+            0 => Some(format!("\n  = changes none of {total} units")),
+            count => Some(format!("\n  = changes {count} of {total} units: {}", unit::listed(changed))),
+        }
     }
 
     fn text(&self, hints: bool) -> String {
-        if !self.reasons().is_empty() {
+        if !self.reasons.is_empty() {
             let nothing = Log::default();
             let log = self.known.as_ref().map_or(&nothing, |known| &known.log);
-            return message::all(self.reasons(), &self.place, &self.environment, log, hints);
+            let logs: Vec<(UnitName, &Log)> = self.units.keys().map(|unit| (unit.clone(), log)).collect();
+            let logs = if logs.is_empty() { vec![(UnitName::whole(), log)] } else { logs };
+            return message::of_units(&self.reasons, &self.place, &self.environment, &logs, hints);
         }
         let Ok(outlook) = &self.outlook else { return String::new() };
         let subject = diagnostic::escape(&outlook.candidate.subject);
         let short = self.tip.as_ref().map_or("", CommitId::short);
-        let name = &self.environment.name;
+        let called = unit::called(&self.environment);
         let mut text = match outlook.verdict {
             Finding::Unchanged => {
                 format!(
-                    "accepted: `{name}` {short} \"{subject}\" changes no input of the standing release: it opens nothing"
+                    "accepted: {called} {short} \"{subject}\" changes no input of {}: it opens nothing",
+                    self.standing()
                 )
             }
-            _ => format!("accepted: `{name}` {short} \"{subject}\", {}", signed_by(outlook)),
+            _ => format!("accepted: {called} {short} \"{subject}\", {}", signed_by(outlook)),
         };
+        text.extend(self.units_line());
         text.push_str(&format!("\n  = not checked: {}", self.left_out.join(", ")));
         text
     }

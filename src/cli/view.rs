@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use super::diagnostic::{self, Place, Verdict};
 use super::{document, gates, held, message};
 use crate::agent::stand::{DriftState, Stand};
-use crate::agent::survey::Survey;
+use crate::agent::survey::Surveys;
 use crate::config::Environment;
-use crate::deploylog::{Log, Past, Phase};
+use crate::deploylog::{EntryCommit, Log, Past};
 use crate::edge::clock;
 use crate::gate::calendar::freezes_at;
 use crate::health::Health;
-use crate::name::{Class, Code, Reason};
+use crate::name::{Class, Code, Reason, UnitName};
 
 /// An environment as `status` shows it.
 pub(super) struct View {
@@ -26,13 +26,13 @@ pub(super) struct View {
 impl View {
     pub(super) fn new(
         environment: Environment,
-        surveyed: Result<Survey, Reason>,
+        surveyed: Result<Surveys, Reason>,
         stuck: Option<Reason>,
         place: Place,
     ) -> View {
         match surveyed {
-            Ok(survey) => {
-                let stand = Stand::of_survey(survey, environment.on_drift, stuck.as_ref());
+            Ok(surveys) => {
+                let stand = Stand::of_surveys(surveys, environment.on_drift, stuck.as_ref());
                 View { place: Place { left: stand.left, ..place }, environment, stand, trouble: stuck }
             }
             Err(reason) => {
@@ -78,13 +78,40 @@ impl View {
         }
     }
 
+    /// When what stands was opened; of several units, the newest.
     pub(super) fn opened_at(&self) -> Option<Timestamp> {
-        self.stand.log.standing.as_ref().map(|standing| standing.opened_at)
+        self.logs().filter_map(|(_, log)| log.standing.as_ref()).map(|standing| standing.opened_at).max()
+    }
+
+    /// The commit that stands; of several units, the newest that any opened.
+    pub(super) fn commit(&self) -> Option<&EntryCommit> {
+        match &self.environment.units {
+            Some(_) => self.stand.log.accepted.as_deref(),
+            None => self.stand.log.standing.as_ref().map(|standing| &standing.commit),
+        }
+    }
+
+    /// How many units there are, and how many of them stand proven.
+    pub(super) fn units(&self) -> Units {
+        match &self.environment.units {
+            Some(_) => {
+                let proven = self.stand.units.values().filter(|unit| unit.is_proven()).count();
+                Units { total: self.stand.units.len(), proven }
+            }
+            None => Units { total: 1, proven: usize::from(self.stand.is_proven()) },
+        }
+    }
+
+    /// The log of each unit; where there are none, the log.
+    fn logs(&self) -> impl Iterator<Item = (UnitName, &Log)> {
+        let alone = self.stand.units.is_empty().then_some((UnitName::whole(), &self.stand.log));
+        alone.into_iter().chain(self.stand.units.iter().map(|(unit, stand)| (unit.clone(), &stand.log)))
     }
 
     /// The reasons as messages, each with its hint.
     pub(super) fn messages(&self, hints: bool) -> String {
-        let messages = message::all(&self.stand.reasons, &self.place, &self.environment, &self.stand.log, hints);
+        let logs: Vec<(UnitName, &Log)> = self.logs().collect();
+        let messages = message::of_units(&self.stand.reasons, &self.place, &self.environment, &logs, hints);
         messages + &self.freeze_text(hints)
     }
 
@@ -92,14 +119,6 @@ impl View {
         let Stand { log, drift, .. } = &self.stand;
         let newest = log.entries.last();
         let objects = self.stand.well().map(|(well, total)| json!({"total": total, "healthy": well}));
-        let is_proven = |log: &Log| {
-            matches!(log.standing.as_ref().map(|standing| &standing.outcome), Some(Some((Phase::Proven, _))))
-        };
-        let units = &self.stand.units;
-        let (total, proven) = match units.len() {
-            0 => (1, usize::from(is_proven(log))),
-            total => (total, units.values().filter(|unit| is_proven(&unit.log)).count()),
-        };
         json!({
             "name": self.environment.name,
             "ref": self.environment.branch,
@@ -108,7 +127,7 @@ impl View {
             "accepted": log.accepted.as_deref().map(document::commit),
             "standing": log.standing.as_ref().map(document::release),
             "candidate": self.stand.candidate.as_ref().map(document::commit),
-            "units": {"total": total, "proven": proven},
+            "units": self.units(),
             "behind": self.stand.behind,
             "health": self.health(),
             "objects": objects,
@@ -117,7 +136,7 @@ impl View {
                 "sequence": entry.sequence, "hash": entry.hash, "unpublished": log.entries.len(),
             })),
             "drift": {"state": drift.state, "objects": drift.objects, "lastHealedAt": drift.healed_at.map(|at| at.to_string())},
-            "holds": held::document(log),
+            "holds": held::document(&self.stand),
             "freeze": self.freeze(clock::now()),
         })
     }
@@ -125,7 +144,7 @@ impl View {
     /// The freeze that ends last: what a person stated, else what the pipeline says. Whether it is over is told by the
     /// clock of this machine.
     fn freeze(&self, now: Timestamp) -> Option<Frozen> {
-        let stated = Past::of(&self.stand.log, 1).freezes.into_iter().filter(|freeze| now < freeze.until);
+        let stated = Past::of(self.stand.shared_log(), 1).freezes.into_iter().filter(|freeze| now < freeze.until);
         let stated = stated.map(|freeze| Frozen { until: freeze.until, by: freeze.by, reason: freeze.reason });
         let dated = freezes_at(&self.environment.freezes, now).map(|(freeze, until)| {
             let reason = freeze.reason().unwrap_or_default().to_owned();
@@ -149,6 +168,19 @@ impl View {
         let stated = hints && freeze.by != PIPELINE;
         let command = format!("end it: lockmaster unfreeze {} --reason WHY", self.environment.name);
         if stated { diagnostic::hint_line(&command) } else { String::new() }
+    }
+}
+
+/// How many units there are, and how many of them stand proven.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(super) struct Units {
+    total: usize,
+    proven: usize,
+}
+
+impl std::fmt::Display for Units {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.proven, self.total)
     }
 }
 

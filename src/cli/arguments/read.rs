@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{Target, duration};
-use crate::name::EnvironmentName;
+use crate::name::{EnvironmentName, UnitName};
 
 /// `status`
 #[derive(Debug, Args)]
@@ -42,6 +42,9 @@ pub struct Explain {
     /// The environment, or a commit for it
     #[arg(value_name = "ENV[@REV]", required_unless_present = "code")]
     pub target: Option<Target>,
+    /// Explain this unit of an environment with `units` [default: the only one that is not as its branch]
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Keep watching
     #[arg(short, long)]
     pub watch: bool,
@@ -61,6 +64,9 @@ pub struct Plan {
     /// The environments, or commits for them
     #[arg(value_name = "ENV[@REV]")]
     pub targets: Vec<Target>,
+    /// Only this unit of an environment with `units`
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Only this object
     #[arg(long, value_name = "KIND/NAME")]
     pub object: Option<String>,
@@ -79,6 +85,9 @@ pub struct Verify {
     /// The environments, or commits for them
     #[arg(value_name = "ENV[@REV]", required = true)]
     pub targets: Vec<Target>,
+    /// Only this unit of an environment with `units`
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Check nothing but signatures and history, and say what was left out
     #[arg(long)]
     pub signatures_only: bool,
@@ -100,6 +109,9 @@ pub struct Diff {
     /// Another release; without it the live cluster
     #[arg(value_name = "B")]
     pub b: Option<Target>,
+    /// The unit, of environments with `units` [default: the only one, or that of the entries]
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Only this object
     #[arg(long, value_name = "KIND/NAME")]
     pub object: Option<String>,
@@ -140,6 +152,9 @@ pub struct History {
     /// Only this environment
     #[arg(value_name = "ENV")]
     pub environment: Option<EnvironmentName>,
+    /// Only entries about this unit, and those about the whole environment
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// At most this many rows
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     pub limit: u32,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::{Target, duration, interval};
-use crate::name::{EnvironmentName, Principal};
+use crate::name::{EnvironmentName, Principal, UnitName};
 
 /// Flags of the verbs that sign a statement.
 #[derive(Debug, Args)]
@@ -128,9 +128,9 @@ pub struct Rollback {
     /// Only show what would change
     #[arg(long)]
     pub plan: bool,
-    /// Only this unit
+    /// Of this unit [default: the only one of what would be undone]
     #[arg(long, value_name = "UNIT")]
-    pub unit: Option<String>,
+    pub unit: Option<UnitName>,
     /// Only the statement, no revert commit
     #[arg(long)]
     pub no_revert: bool,
@@ -152,6 +152,9 @@ pub struct Promote {
     /// The environment, or with the upstream entry to take: `prod@staging/88`
     #[arg(value_name = "ENV[@P/SEQ]")]
     pub target: Target,
+    /// Of this unit [default: the only one with something to promote]
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
@@ -175,6 +178,9 @@ pub struct Hold {
     /// What to hold
     #[arg(value_name = "ENV[@REV|/SEQ]")]
     pub target: Target,
+    /// Of this unit [default: the only one that it is about]
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
@@ -194,6 +200,9 @@ pub struct Unhold {
     /// The environment, or the entry in which the hold stands
     #[arg(value_name = "ENV[/SEQ]")]
     pub target: Target,
+    /// Of this unit [default: the only one that is held]
+    #[arg(long, value_name = "UNIT")]
+    pub unit: Option<UnitName>,
     /// Why
     #[arg(long, value_name = "TEXT")]
     pub reason: String,

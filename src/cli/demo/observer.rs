@@ -96,7 +96,7 @@ impl Observer {
     }
 
     async fn log(&self, environment: &Environment) -> Result<Log, Reason> {
-        survey::known(&self.site, environment).await.map(|known| known.log)
+        survey::log(&self.site, environment).await
     }
 
     /// The newest entry that is meant, once it is in the log.

@@ -1,7 +1,7 @@
 //! What helps a candidate past a gate, or a person who met a code: one action each, with the command where there is one.
 
 use super::Place;
-use super::hint::{hint, ways_out};
+use super::hint::{held_by, hint, ways_out};
 use crate::gate::{Gate, People};
 use crate::name::{Code, CommitId, Principal, Reason};
 
@@ -83,23 +83,30 @@ fn of_gate(gate: &Gate, reason: &Reason, stopped: &Stopped<'_>) -> Option<Vec<Cu
             overriding("or let this one pass", "freezes"),
         ],
         Code::UpstreamNotProven | Code::UpstreamFailed => {
-            vec![Cure::of(format!("see where {upstream} stands"), format!("lockmaster explain {upstream}")), hotfix()]
+            let command = format!("lockmaster explain {upstream}{}", stopped.place.of_unit());
+            vec![Cure::of(format!("see where {upstream} stands"), command), hotfix()]
         }
         Code::PromotionIncomplete => {
             ways_out(reason, stopped.place).into_iter().map(|(words, command)| Cure::of(words, command)).collect()
         }
         Code::UpstreamLogStale | Code::UnprovenContent => vec![
-            Cure::of(format!("see what {upstream} has proven"), format!("lockmaster history {upstream}")),
+            Cure::of(
+                format!("see what {upstream} has proven"),
+                format!("lockmaster history {upstream}{}", stopped.place.of_unit()),
+            ),
             hotfix(),
         ],
         Code::HeldContent => {
-            let entry = reason.message.split_once(" holds ").map_or(environment, |(entry, _)| entry);
-            let command = format!("lockmaster unhold {entry} --reason WHY");
+            let entry = held_by(reason).unwrap_or(environment);
+            let command = format!("lockmaster unhold {entry}{} --reason WHY", stopped.place.of_unit());
             vec![Cure::of("fix forward with a new commit, or let it deploy again", command)]
         }
         Code::Soaking => vec![Cure::of("see how far it is", format!("lockmaster show {environment}/latest"))],
         Code::ArtifactNotProven => {
-            vec![Cure::of(format!("see what {upstream} has proven"), format!("lockmaster history {upstream}"))]
+            vec![Cure::of(
+                format!("see what {upstream} has proven"),
+                format!("lockmaster history {upstream}{}", stopped.place.of_unit()),
+            )]
         }
         _ => return None,
     })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::name::{Code, CommitId, Reason};
+use crate::name::{Code, CommitId, Reason, UnitName};
 
 /// What is known about where a reason was found; each part makes hints more exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Place {
     pub pipeline: Option<String>,
     /// The environment's name.
     pub environment: Option<String>,
+    /// The unit that it is about; `None`: the environment.
+    pub unit: Option<UnitName>,
     /// The environment's branch, without `refs/heads/`.
     pub branch: Option<String>,
     /// The environment's accepted head.
@@ -32,6 +34,16 @@ impl Place {
         self.environment.as_deref().unwrap_or("ENV")
     }
 
+    /// What a command says of the unit.
+    pub(super) fn of_unit(&self) -> String {
+        self.unit.as_ref().map(of_unit).unwrap_or_default()
+    }
+
+    /// The environment, or the unit, as a command names it.
+    pub(super) fn subject(&self) -> String {
+        format!("{}{}", self.environment(), self.of_unit())
+    }
+
     fn branch(&self) -> &str {
         self.branch.as_deref().unwrap_or("BRANCH")
     }
@@ -51,12 +63,18 @@ impl Place {
     /// The entry that opened a commit, as verbs name it; the environment where none did.
     fn entry_of(&self, commit: Option<&CommitId>) -> String {
         let sequence = commit.and_then(|commit| self.opened.get(commit));
-        sequence.map_or(self.environment().to_owned(), |sequence| format!("{}/{sequence}", self.environment()))
+        sequence.map_or(self.subject(), |sequence| format!("{}/{sequence}{}", self.environment(), self.of_unit()))
     }
 
     fn signers_file(&self) -> &str {
         self.signers_file.as_deref().unwrap_or("allowed_signers")
     }
+}
+
+/// The flag by which a command is about one unit; nothing for `.`.
+#[must_use]
+pub fn of_unit(unit: &UnitName) -> String {
+    if unit.is_whole() { String::new() } else { format!(" --unit {unit}") }
 }
 
 /// What to do about a reason; `None` where its message says all there is.
@@ -91,7 +109,7 @@ fn of_history(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         Code::RefDiverged => format!(
             "put it back: git push --force-with-lease origin {accepted}:{branch}; then bring what is new as a merge or a \
              rebase onto it; to go back to what ran before: lockmaster rollback {}",
-            place.environment()
+            place.subject()
         ),
         Code::RefTwin => format!(
             "the same signed content under another id; put the accepted one back: git push --force origin {accepted}:{branch}"
@@ -143,17 +161,17 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
 }
 
 fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
-    let environment = place.environment();
+    let (environment, subject) = (place.environment(), place.subject());
     let pipeline = place.pipeline.as_deref().unwrap_or("PIPELINE");
     let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
     Some(match code {
-        Code::UpstreamNotProven => format!("it goes on by itself; see when: lockmaster explain {environment}"),
+        Code::UpstreamNotProven => format!("it goes on by itself; see when: lockmaster explain {subject}"),
         Code::UpstreamFailed => "fix it upstream first: a newer release that is proven there may be merged".to_owned(),
         Code::UpstreamLogStale => {
-            format!("merge what runs upstream now, or let it run there again: lockmaster promote {environment}")
+            format!("merge what runs upstream now, or let it run there again: lockmaster promote {subject}")
         }
         Code::UnprovenContent => format!(
-            "a commit of exactly what is proven: lockmaster promote {environment}; not to wait for the proof: lockmaster \
+            "a commit of exactly what is proven: lockmaster promote {subject}; not to wait for the proof: lockmaster \
              approve {environment} --override upstream --reason TEXT"
         ),
         Code::PromotionIncomplete => {
@@ -170,12 +188,12 @@ fn of_promotion(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         ),
         Code::ApprovalsMissing => format!(
             "approve it: lockmaster approve {environment}; or in plain git: git tag -s approve/{pipeline}/{environment}/NAME \
-             {commit} && git push origin approve/{pipeline}/{environment}/NAME; see who may: lockmaster explain {environment}"
+             {commit} && git push origin approve/{pipeline}/{environment}/NAME; see who may: lockmaster explain {subject}"
         ),
         Code::ArtifactNotProven => {
             format!("let upstream run the image first, or add the line above to environment `{environment}`")
         }
-        Code::Soaking => format!("it goes on by itself; see when: lockmaster explain {environment}"),
+        Code::Soaking => format!("it goes on by itself; see when: lockmaster explain {subject}"),
         Code::WindowClosed => format!(
             "it goes on by itself; not to wait: lockmaster approve {environment} --override windows --reason TEXT"
         ),
@@ -200,7 +218,7 @@ pub(super) fn ways_out(reason: &Reason, place: &Place) -> [(&'static str, String
             "if it shall stay out, merge back to where it came from and promote the rest from there",
             format!("{}git merge -S --no-edit origin/{branch} && git push origin HEAD:{source}", on(source)),
         ),
-        ("if it shall come", format!("lockmaster promote {}", place.environment())),
+        ("if it shall come", format!("lockmaster promote {}", place.subject())),
         (
             "the same in plain git, then merge again",
             format!("{}git revert -S --no-edit {revert} && git push origin HEAD:{branch}", on(branch)),
@@ -248,7 +266,7 @@ fn of_sources(code: Code, reason: &Reason) -> Option<String> {
 }
 
 fn of_cluster(code: Code, reason: &Reason, place: &Place) -> Option<String> {
-    let (environment, namespace) = (place.environment(), place.namespace());
+    let (environment, namespace, subject) = (place.environment(), place.namespace(), place.subject());
     Some(match code {
         Code::NamespaceNotFound => {
             format!("put a Namespace into the manifests, or create it: kubectl create namespace {namespace}")
@@ -258,14 +276,14 @@ fn of_cluster(code: Code, reason: &Reason, place: &Place) -> Option<String> {
              manifests"
         ),
         Code::AdoptionNeeded => format!(
-            "see what would change: lockmaster plan {environment}; then take it with `adopt: always` in environment \
+            "see what would change: lockmaster plan {subject}; then take it with `adopt: always` in environment \
              `{environment}`, or make live and Git equal"
         ),
         Code::OwnedByOther => {
             "hand it over with the commands above, in this order; then it is taken as `adopt` says".to_owned()
         }
         Code::PruneNeedsApproval => format!(
-            "see what would go: lockmaster plan {environment}; then delete it by hand, or raise `prune.share` in \
+            "see what would go: lockmaster plan {subject}; then delete it by hand, or raise `prune.share` in \
              environment `{environment}`"
         ),
         Code::RecreateNeedsApproval => {
@@ -309,9 +327,8 @@ fn of_state(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         Code::ConfirmationNeeded => "say that you mean it: --yes".to_owned(),
         Code::TimedOut => format!("it goes on by itself; look: lockmaster status {}", place.environment()),
         Code::HeldContent => {
-            // The gate begins with the entry that holds.
-            let entry = reason.message.split_once(" holds ").map(|(entry, _)| entry.to_owned());
-            let entry = entry.unwrap_or_else(|| place.environment().to_owned());
+            let entry = held_by(reason).unwrap_or(place.environment());
+            let entry = format!("{entry}{}", place.of_unit());
             format!("fix forward with a new commit; or let it deploy again: lockmaster unhold {entry} --reason TEXT")
         }
         Code::Bug | Code::PlanCheckFailed => {
@@ -320,6 +337,12 @@ fn of_state(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The entry that holds: the gate begins with it, behind the names of units where there are any.
+pub(super) fn held_by(reason: &Reason) -> Option<&str> {
+    let (entry, _) = reason.message.split_once(" holds ")?;
+    Some(entry.rsplit(' ').next().unwrap_or(entry))
 }
 
 /// What helps at a gate depends on the candidate, which one verb knows.
@@ -339,7 +362,7 @@ fn of_gates(code: Code, place: &Place) -> Option<String> {
             | Code::Frozen
             | Code::ApprovalsMissing
     );
-    asked.then(|| format!("see every gate, and what helps: lockmaster explain {}", place.environment()))
+    asked.then(|| format!("see every gate, and what helps: lockmaster explain {}", place.subject()))
 }
 
 fn of_config(code: Code, reason: &Reason) -> Option<String> {

@@ -2,7 +2,7 @@
 //! first opened (DESIGN §6, Rollback).
 
 use crate::cli::arguments::{At, Target};
-use crate::cli::history;
+use crate::cli::{history, unit};
 use crate::config::Environment;
 use crate::deploylog::{Evidence, Inputs, Log, Logged, Past, Phase};
 use crate::name::{Code, Reason};
@@ -49,7 +49,8 @@ pub(super) fn choose(
 ) -> Result<Choice, NoChoice> {
     let name = &environment.name;
     let Some(standing) = past.standing.clone() else {
-        return Err(refused(format!("nothing was deployed to `{name}` yet: there is nothing to go back from")));
+        let called = unit::called(environment);
+        return Err(refused(format!("nothing was deployed to {called} yet: there is nothing to go back from")));
     };
     let bench = Bench { environment, log, past, standing };
     let to = match &target.at {
@@ -89,8 +90,9 @@ impl Bench<'_> {
         let found = kept().find(|release| self.held(release).is_none()).or_else(|| kept().next());
         found.cloned().ok_or_else(|| {
             let (name, sequence) = (&self.environment.name, self.standing.sequence);
+            let called = unit::called(self.environment);
             let what = if rewound.is_some() { " with the inputs of the branch's tip" } else { "" };
-            refused(format!("`{name}` has no proven release{what} before the standing one, {name}/{sequence}"))
+            refused(format!("{called} has no proven release{what} before the standing one, {name}/{sequence}"))
         })
     }
 
@@ -110,7 +112,9 @@ impl Bench<'_> {
             // Named by the release that stands again, as the revert of the agent names it.
             let again =
                 self.standing.rollback.as_ref().map(|back| Logged { sequence: back.to, ..self.standing.clone() });
-            return again.ok_or_else(|| refused(format!("`{name}/{}` is what stands in `{name}`", entry.sequence)));
+            return again.ok_or_else(|| {
+                refused(format!("`{name}/{}` is what stands in {}", entry.sequence, unit::called(self.environment)))
+            });
         }
         let kept = self.past.kept.iter().find(|release| release.inputs == named.inputs);
         kept.cloned().ok_or_else(|| refused(self.why_not(entry.sequence, named, &releases)))

@@ -6,22 +6,23 @@ mod telling;
 mod waiting;
 
 use super::answer::Answer;
-use super::arguments;
+use super::arguments::{self, At};
 use super::confirm::confirm;
 use super::delivery::{self, Way};
 use super::diagnostic::{Failure, escape};
 use super::plan::report;
 use super::site::find;
 use super::statement::{self, Desk, Done, Order, Outcome, Road};
+use super::{history, unit};
 use crate::agent::revert::{self, Draft};
 use crate::agent::run;
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::config::Environment;
-use crate::course::Known;
+use crate::course::{Known, Ledger};
 use crate::deploylog::Past;
 use crate::manifest::ManifestSet;
-use crate::name::{Class, Code, CommitId, Reason};
+use crate::name::{Class, Code, CommitId, Reason, UnitName};
 use crate::revision::statement::Verb;
 use choice::{Choice, NoChoice, choose};
 use telling::Told;
@@ -38,7 +39,9 @@ pub(super) async fn rollback(
 ) -> Result<Answer, Failure> {
     let reason = arguments.reason.as_deref().map(statement::spoken).transpose()?;
     let environment = find(site, &arguments.target.environment)?;
-    let known = survey::known(site, &environment).await?;
+    let ledger = survey::ledger(site, &environment).await?;
+    let environment = environment.of_unit(&which(&environment, &ledger, arguments)?);
+    let known = ledger.of(&environment.unit);
     let told = Told { site, environment: &environment, url, hints };
     let tip = async || run::look(site, std::slice::from_ref(&environment.branch)).await.at(site, &environment).tip;
     // Only a rewound branch says itself what is gone back to.
@@ -67,6 +70,18 @@ pub(super) async fn rollback(
     };
     let work = Work { site, url, arguments, environment: &environment, known: &known, choice: &choice, reason };
     work.run(tip, &told).await
+}
+
+/// The unit that goes back: the one that is named, else the only one of the entry that is named or would be undone.
+fn which(environment: &Environment, ledger: &Ledger, arguments: &arguments::Rollback) -> Result<UnitName, Failure> {
+    let entry = match (&environment.units, &arguments.target.at) {
+        (None, _) | (_, At::Revision(_)) => None,
+        (Some(_), At::Tip) => unit::opened_last(&ledger.whole).filter(|_| arguments.unit.is_none()),
+        (Some(_), At::Latest) => Some(history::entry(environment, &ledger.whole, None)?),
+        (Some(_), At::Sequence(sequence)) => Some(history::entry(environment, &ledger.whole, Some(*sequence))?),
+    };
+    let command = format!("lockmaster rollback {}", arguments.target);
+    unit::of_entry(environment, ledger, entry, arguments.unit.as_ref(), &command)
 }
 
 /// The objects of the release, if its bytes are kept.
@@ -163,9 +178,9 @@ impl Work<'_> {
 
     fn question(&self) -> String {
         let (name, standing, to) = (&self.environment.name, &self.choice.standing, &self.choice.to);
-        let subject = escape(&to.commit.subject);
+        let (subject, called) = (escape(&to.commit.subject), unit::called(self.environment));
         format!(
-            "roll back `{name}` from {name}/{} {} to {name}/{} {} \"{subject}\"",
+            "roll back {called} from {name}/{} {} to {name}/{} {} \"{subject}\"",
             standing.sequence,
             standing.commit.id.short(),
             to.sequence,
@@ -179,6 +194,7 @@ impl Work<'_> {
         if self.arguments.rewind {
             trailers.push("Rewind: true".to_owned());
         }
+        trailers.extend(statement::unit_trailer(self.environment));
         Order {
             verb: Verb::Rollback,
             about: vec![(self.environment.clone(), commit)],
@@ -218,10 +234,10 @@ impl Work<'_> {
 
     async fn try_revert(&self, tip: &CommitId) -> Result<Reverted, Failure> {
         let Some((draft, desk)) = self.draft(tip).await? else { return Ok(Reverted::Agrees) };
-        let message = draft.message(&self.environment.name, self.reason);
+        let message = draft.message(self.environment, self.reason);
         let commit = delivery::make(&desk, &desk.commit(draft.tree.as_str(), &[draft.tip.as_str()], &message))?;
-        let beside = draft.aside(&self.environment.name);
-        let accepted = self.known.log.accepted.as_ref().is_some_and(|accepted| accepted.id == *tip);
+        let beside = draft.aside(self.environment);
+        let accepted = revert::is_as_accepted(self.site, self.environment, &self.known.log, tip).await?;
         // What somebody pushed since and was not opened would be undone with it: that is theirs to decide.
         let branch = if accepted { &self.environment.branch } else { &beside };
         let way = Way { url: self.url, branch, beside: beside.short(), moved: true };
@@ -231,7 +247,7 @@ impl Work<'_> {
 
     async fn revert_commands(&self, tip: &CommitId) -> Result<Vec<String>, Failure> {
         let Some((draft, desk)) = self.draft(tip).await? else { return Ok(Vec::new()) };
-        let message = draft.message(&self.environment.name, self.reason);
+        let message = draft.message(self.environment, self.reason);
         let make = desk.commit(draft.tree.as_str(), &[draft.tip.as_str()], &message);
         let push = desk.push_to(self.url, "COMMIT", self.environment.branch.as_str()).to_string();
         Ok(vec![format!("COMMIT=$({make})"), push.replace("COMMIT:", "\"$COMMIT\":")])

@@ -10,7 +10,7 @@ use crate::cli::answer::Answer;
 use crate::cli::diagnostic::{self, Verdict, escape, hint_line};
 use crate::cli::plan::report_lines;
 use crate::cli::statement::{self, Done, Taken};
-use crate::cli::{changes, document, message};
+use crate::cli::{changes, document, message, unit};
 use crate::config::Environment;
 use crate::deploylog::Log;
 use crate::name::{Code, Reason};
@@ -34,6 +34,9 @@ impl Told<'_> {
         if let (Value::Object(all), Value::Object(given)) = (&mut document, body) {
             all.extend(given);
         }
+        if !self.environment.unit.is_whole() {
+            document["unit"] = json!(self.environment.unit);
+        }
         let pipeline = self.site.setup.pipeline.name.to_string();
         Answer { name: "rollback", pipeline, source: "cluster", body: document, text, verdict }
     }
@@ -56,14 +59,15 @@ impl Told<'_> {
     }
 
     fn hint(&self, code: Code) -> Option<String> {
-        let name = &self.environment.name;
-        (code == Code::StatementNotApplicable).then(|| format!("see what was proven: lockmaster history {name}"))
+        let (name, of_unit) = (&self.environment.name, diagnostic::of_unit(&self.environment.unit));
+        (code == Code::StatementNotApplicable)
+            .then(|| format!("see what was proven: lockmaster history {name}{of_unit}"))
     }
 
     /// What would change.
     pub(super) fn planned(&self, choice: &Choice, report: &Report) -> Answer {
         let shown = changes::Shown { object: None, fields: true };
-        let name = format!("{}/{}", self.site.setup.pipeline.name, self.environment.name);
+        let name = unit::headed(self.site, self.environment);
         let (from, to) = (self.standing(choice), self.to(choice));
         let mut lines = vec![format!("{name}: {from} -> back to {to}; nothing is written")];
         lines.extend(report_lines(report, &shown));
@@ -88,13 +92,13 @@ impl Told<'_> {
         reverted: &Reverted,
         ended: Option<&Ended>,
     ) -> Answer {
-        let name = &self.environment.name;
+        let called = unit::called(self.environment);
         let statement = done.and_then(|done| done.made.first()).map(|(statement, _)| statement);
         let mut text = match statement {
             Some(statement) => {
-                format!("rolling back: `{name}` to {}, by {}\n", self.to(choice), statement.signer())
+                format!("rolling back: {called} to {}, by {}\n", self.to(choice), statement.signer())
             }
-            None => format!("`{name}` stands at {} already\n", self.to(choice)),
+            None => format!("{called} stands at {} already\n", self.to(choice)),
         };
         if let Some(done) = done {
             text.push_str(&format!("  = undoes {}\n", self.standing(choice)));
@@ -145,7 +149,8 @@ impl Told<'_> {
             Reverted::Ahead(reason) => {
                 let why = escape(reason.message.lines().next().unwrap_or_default());
                 let text = format!("  = Git stays ahead, {branch} still has {name}/{}: {why}\n", choice.undone);
-                let hint = format!("once Git answers, make it agree: lockmaster rollback {name}/{to}");
+                let of_unit = diagnostic::of_unit(&self.environment.unit);
+                let hint = format!("once Git answers, make it agree: lockmaster rollback {name}/{to}{of_unit}");
                 if self.hints { text + &hint_line(&hint) } else { text }
             }
         }

@@ -8,6 +8,7 @@ use super::choice::Choice;
 use crate::agent::site::Site;
 use crate::agent::survey;
 use crate::cli::diagnostic::Failure;
+use crate::cli::unit;
 use crate::config::Environment;
 use crate::deploylog::{Action, Log, Phase};
 use crate::name::{Code, Reason};
@@ -32,7 +33,8 @@ pub(super) async fn wait(site: &Site, environment: &Environment, choice: &Choice
     let ended = tokio::time::timeout(PATIENCE, watch(site, environment, choice)).await;
     ended.unwrap_or_else(|_| {
         let (name, to) = (&environment.name, choice.to.sequence);
-        let text = format!("the rollback of `{name}` to {name}/{to} was stated, and is not healthy after 30m");
+        let called = unit::called(environment);
+        let text = format!("the rollback of {called} to {name}/{to} was stated, and is not healthy after 30m");
         Err(Failure::new(Code::TimedOut, text).with_hint(format!("look: lockmaster status {name}")))
     })
 }

@@ -168,6 +168,11 @@ pub(super) fn spoken(reason: &str) -> Result<&str, Failure> {
     }
 }
 
+/// What limits a statement to one unit; nothing where the environment has no units.
+pub(super) fn unit_trailer(environment: &Environment) -> Option<String> {
+    (!environment.unit.is_whole()).then(|| format!("Unit: {}", environment.unit))
+}
+
 fn until_trailer(until: Timestamp) -> String {
     format!("Until: {}", until.strftime("%Y-%m-%dT%H:%M:%SZ"))
 }
