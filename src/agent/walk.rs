@@ -24,6 +24,9 @@ use super::watches::Watcher;
 /// How long an idle walk sleeps when nothing asks to be woken.
 const IDLE: Duration = Duration::from_secs(3600);
 
+/// Units that are judged at once: one that hangs keeps few others waiting.
+const JUDGED_AT_ONCE: usize = 64;
+
 /// Sightings on their way: each holds an object.
 const SIGHTINGS: usize = 64;
 
@@ -73,6 +76,7 @@ pub(super) struct Walk {
     seen: mpsc::Receiver<Sighting>,
     answers: JoinSet<Option<Heard>>,
     writes: Arc<Semaphore>,
+    judged: Arc<Semaphore>,
     asked: mpsc::Receiver<Question>,
     shown: mpsc::UnboundedSender<Step>,
     last: Option<Progress>,
@@ -106,6 +110,7 @@ impl Walk {
             seen,
             answers: JoinSet::new(),
             writes: Arc::new(Semaphore::new(IN_FLIGHT)),
+            judged: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
             asked,
             shown,
             last: None,
@@ -279,12 +284,19 @@ impl Walk {
             self.answers.spawn(async move { Some(Heard::Answer(token, Answer::Done)) });
             return;
         }
-        let writes = Arc::clone(&self.writes);
+        let (writes, judged) = (Arc::clone(&self.writes), Arc::clone(&self.judged));
         let stop = self.stop.clone();
         let turn = turn(&order);
         self.answers.spawn(async move {
             let _permit = match turn {
                 Turn::Read => return stop.run_until_cancelled(carrier.hear(token, order)).await,
+                Turn::Judge => {
+                    let judge = async move {
+                        let _turn = judged.acquire_owned().await.ok();
+                        carrier.hear(token, order).await
+                    };
+                    return stop.run_until_cancelled(judge).await;
+                }
                 Turn::Limited => stop.run_until_cancelled(writes.acquire_owned()).await?.ok(),
                 Turn::Write => None,
             };
@@ -336,6 +348,8 @@ async fn grown(upstream: Option<&mut watch::Receiver<Ledger>>) -> u64 {
 enum Turn {
     /// Dropped at once: it changes nothing that lasts.
     Read,
+    /// The same, with a limit on how many are in flight: each holds all that its unit would be.
+    Judge,
     /// Ended, if it has begun.
     Write,
     /// The same, with a limit on how many are in flight.
@@ -346,7 +360,6 @@ fn turn(order: &Order) -> Turn {
     match order {
         Order::ReadLog
         | Order::ReadStatements(_)
-        | Order::Judge(_)
         | Order::RollBack(_)
         | Order::Recall
         | Order::Look { .. }
@@ -354,6 +367,7 @@ fn turn(order: &Order) -> Turn {
         | Order::Check { .. }
         | Order::Watch { .. } => Turn::Read,
         Order::Tell(_) => Turn::Read,
+        Order::Judge(_) => Turn::Judge,
         Order::StoreRelease { .. } | Order::Append(_) | Order::WriteInventory(_) | Order::Collect(_) => Turn::Write,
         Order::EndCheck { .. } => Turn::Read,
         Order::Promote { .. } | Order::Revert { .. } => Turn::Write,
