@@ -25,7 +25,7 @@ const SUBSTITUTES: [(&str, &str); 5] = [
 const PICTURES: usize = 1;
 
 /// What the README says is not built, as a person would first ask for it: verbs, and lines of an environment.
-const NOT_YET: [&str; 4] = ["audit verify", "dora", "rollback dev --unit web", "run --webhook-secret-file x"];
+const NOT_YET: [&str; 4] = ["audit verify", "dora", "show dev/1 --diff", "run --webhook-secret-file x"];
 const NOT_YET_KEYS: [&str; 4] = ["slo: {}", "policies: []", "serviceAccount: x", "renderer: helm"];
 
 /// What the README calls the home of its reader.

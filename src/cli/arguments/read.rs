@@ -35,7 +35,7 @@ pub struct Status {
 /// `explain`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lockmaster explain prod\n  lockmaster explain --code ref-rewound\n\nExit codes: 0 current \
+    after_help = "Examples:\n  lockmaster explain prod\n  lockmaster explain prod --unit web\n  lockmaster explain --code ref-rewound\n\nExit codes: 0 current \
                   or admitted, 1 waiting, held or refused, 2 could not look."
 )]
 pub struct Explain {
@@ -145,7 +145,7 @@ pub struct Lint {
 /// `history`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lockmaster history prod --limit 5\n  lockmaster history --action refuse --since 30d\n\nExit \
+    after_help = "Examples:\n  lockmaster history prod --limit 5\n  lockmaster history prod --unit web\n  lockmaster history --action refuse --since 30d\n\nExit \
                   codes: 0 read, 1 a log is violated, 2 could not read."
 )]
 pub struct History {

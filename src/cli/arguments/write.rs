@@ -115,7 +115,7 @@ pub struct Approve {
                   that Git agrees: to the branch, or where that moved or is protected to revert/ENV/SEQ. What the release that \
                   is undone brought is held: see unhold.\n\nExamples:\n  lockmaster rollback prod --reason \"p99 after \
                   retry\"\n  lockmaster rollback prod/38 --plan    what would change\n  lockmaster rollback prod/38 --rewind  \
-                  after a force-push back to it\n\nExit codes: 0 stated, with --wait healthy; 1 no release to go back to, or \
+                  after a force-push back to it\n  lockmaster rollback prod --unit web    one unit; the others stay\n\nExit codes: 0 stated, with --wait healthy; 1 no release to go back to, or \
                   not healthy; 2 could not sign or state it."
 )]
 pub struct Rollback {
@@ -147,7 +147,7 @@ pub struct Rollback {
 
 /// `promote`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  lockmaster promote prod")]
+#[command(after_help = "Examples:\n  lockmaster promote prod\n  lockmaster promote prod --unit web")]
 pub struct Promote {
     /// The environment, or with the upstream entry to take: `prod@staging/88`
     #[arg(value_name = "ENV[@P/SEQ]")]
@@ -171,7 +171,8 @@ pub struct Promote {
 #[command(
     after_help = "What the commit, or the release of the entry, brought and its predecessor lacked waits from now on, until \
                   somebody says unhold. Nothing that stands is stopped.\n\nExamples:\n  lockmaster hold prod --reason \"leaks \
-                  memory\"\n  lockmaster hold prod/40 --reason \"leaks memory\"\n\nExit codes: 0 stated; 1 it would not count; 2 \
+                  memory\"\n  lockmaster hold prod/40 --reason \"leaks memory\"\n  lockmaster hold prod --unit web --reason \
+                  \"leaks memory\"\n\nExit codes: 0 stated; 1 it would not count; 2 \
                   could not sign or state it."
 )]
 pub struct Hold {

@@ -30,10 +30,11 @@ impl Told<'_> {
         let mut text = String::new();
         for (index, (statement, subject)) in done.made.iter().enumerate() {
             let (environment, commit) = (statement.environment(), statement.commit());
+            let whose = statement.unit().map(|unit| format!("`{unit}` of ")).unwrap_or_default();
             let until = statement.until().map(|at| format!(" until {}", at.strftime("%Y-%m-%d %H:%M:%SZ")));
             let until = until.unwrap_or_default();
             text.push_str(&format!(
-                "{}: `{environment}` {}{}, by {}{until}\n",
+                "{}: {whose}`{environment}` {}{}, by {}{until}\n",
                 past(self.verb),
                 commit.short(),
                 if subject.is_empty() { String::new() } else { format!(" \"{subject}\"") },
@@ -44,7 +45,8 @@ impl Told<'_> {
             }
             text.push_str(&road(done, index, self.url));
             if self.hints {
-                text.push_str(&format!("  hint: see where it stands: {}\n", look(environment.as_str())));
+                let of_unit = statement.unit().map(diagnostic::of_unit).unwrap_or_default();
+                text.push_str(&format!("  hint: see where it stands: {}{of_unit}\n", look(environment.as_str())));
             }
         }
         let statements: Vec<Value> = done.made.iter().map(|(statement, _)| document(statement)).collect();
@@ -89,7 +91,7 @@ pub(in crate::cli) fn road(done: &Done, index: usize, url: &str) -> String {
 
 /// A statement as documents show it.
 pub(in crate::cli) fn document(statement: &Statement) -> Value {
-    json!({
+    let mut document = json!({
         "verb": statement.verb(),
         "environment": statement.environment(),
         "tag": statement.name(),
@@ -100,7 +102,11 @@ pub(in crate::cli) fn document(statement: &Statement) -> Value {
         "reason": statement.reason(),
         "until": statement.until().map(|at| at.to_string()),
         "overrides": statement.overrides(),
-    })
+    });
+    if let Some(unit) = statement.unit() {
+        document["unit"] = json!(unit);
+    }
+    document
 }
 
 /// The command that says what an environment waits for.
