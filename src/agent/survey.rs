@@ -1,13 +1,13 @@
 //! How an environment stands, read from the journal, Git and the cluster; for `status`, `plan`, `verify` and `diff`, which
 //! work with and without a running agent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use crate::config::Environment;
-use crate::course::{Brief, Known, Ledger, Since, StandingBrief};
+use crate::course::{self, Brief, Known, Ledger, Since, StandingBrief};
 use crate::deploylog::{Log, Past, Phase, StandingRelease};
 use crate::edge::clock;
 use crate::edge::git::{GitError, Mirror};
@@ -19,7 +19,7 @@ use crate::plan::{self, Live};
 use crate::render::is_touched;
 
 use super::carry;
-use super::judge::{self, Depth, Outlook};
+use super::judge::{self, Depth, Finding, Outlook};
 use super::observe::{self, IN_FLIGHT};
 use super::site::Site;
 use super::walk::{Look, Tip};
@@ -281,11 +281,31 @@ pub async fn survey(
         }
     });
     let mut units: BTreeMap<UnitName, Survey> = stream::iter(judged).buffered(JUDGED_AT_ONCE).collect().await;
+    let created = ledger.inventories.iter().flat_map(|(unit, of)| of.members.keys().map(move |key| (key, unit)));
+    let homes: HashMap<&ObjectKey, &UnitName> = created.collect();
+    for (unit, survey) in &mut units {
+        survey.outlook.iter_mut().for_each(|outlook| outlook.verdict.unless_taken(unit, &homes));
+    }
     let mut found = objects(site, environment, &units).await?;
     for (unit, survey) in &mut units {
         survey.objects = found.remove(unit);
     }
     Ok(Surveys { whole: ledger.whole.clone(), tip, units, strangers })
+}
+
+impl Finding {
+    /// No unit takes an object of another, as the agent has it.
+    fn unless_taken(&mut self, unit: &UnitName, homes: &HashMap<&ObjectKey, &UnitName>) {
+        let Finding::Admitted(opening) = self else { return };
+        let of_another = opening.admitted.set().objects().filter_map(|(key, _)| {
+            let home = homes.get(key).filter(|home| **home != unit)?;
+            Some(course::of_another(key, home))
+        });
+        let reasons: Vec<Reason> = of_another.collect();
+        if !reasons.is_empty() {
+            *self = Finding::Stopped { refused: true, reasons };
+        }
+    }
 }
 
 /// The objects of every standing release; the cluster is asked once for all of them.

@@ -53,7 +53,7 @@ use crate::plan::{Inventory, Policy};
 use ahead::Ahead;
 use backoff::Backoff;
 use behind::Behind;
-pub use courses::{Assigned, Courses, Heard, Ledger, Overviews, Together, Units};
+pub use courses::{Assigned, Courses, Heard, Ledger, Overviews, Together, Units, of_another};
 use decrees::Decrees;
 pub use order::{
     Answer, Appended, Applied, Back, Brief, Decree, Deleted, Event, Glance, InventoryWritten, Issued, Judged, Known,

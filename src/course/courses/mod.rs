@@ -21,6 +21,7 @@ use crate::deploylog::Log;
 use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use crate::render;
 
+pub use objects::of_another;
 pub use order::{Assigned, Heard, Ledger, Overviews, Together, Units};
 use queue::Queue;
 

@@ -60,21 +60,11 @@ impl Courses {
             return judged;
         }
         let keys: Vec<ObjectKey> = opening.admitted.set().objects().map(|(key, _)| key.clone()).collect();
-        let of_another = |key: &ObjectKey| {
+        let home = |key: &ObjectKey| {
             let home = self.homes.get(key).filter(|home| *home != unit)?;
             self.units.get(home).filter(|course| course.claims(key)).map(|_| home.clone())
         };
-        let taken: Vec<Reason> = keys
-            .iter()
-            .filter_map(|key| {
-                let text = format!(
-                    "`{key}` is in unit `{}` already: take it out there first, in a commit of its own; it is deleted and \
-                     made again",
-                    of_another(key)?
-                );
-                Some(Reason::new(Code::DuplicateObject, text).at_object(key.clone()))
-            })
-            .collect();
+        let taken: Vec<Reason> = keys.iter().filter_map(|key| Some(of_another(key, &home(key)?))).collect();
         if taken.is_empty() {
             self.house(unit, keys.iter());
             return judged;
@@ -115,4 +105,13 @@ impl Courses {
         self.collect = false;
         self.assign_for_all(Waiting::Nobody, Order::Collect(keeps.into_iter().flatten().collect()));
     }
+}
+
+/// Why a unit may not take an object: another holds it.
+#[must_use]
+pub fn of_another(key: &ObjectKey, home: &UnitName) -> Reason {
+    let text = format!(
+        "`{key}` is in unit `{home}` already: take it out there first, in a commit of its own; it is deleted and made again"
+    );
+    Reason::new(Code::DuplicateObject, text).at_object(key.clone())
 }
