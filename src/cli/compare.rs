@@ -97,13 +97,13 @@ async fn which(
             let entry = history::entry(environment, &ledger.whole, Some(*sequence))?;
             unit::of_entry(environment, &ledger, Some(entry), given, &command)
         }
-        At::Latest => {
+        At::Latest if given.is_none() => {
             let entry = history::entry(environment, &ledger.whole, None)?;
             unit::of_entry(environment, &ledger, Some(entry), given, &command)
         }
         // One that the log does not know may be new in the commit.
         At::Revision(_) if given.is_some() => Ok(given.cloned().unwrap_or_else(UnitName::whole)),
-        At::Tip | At::Revision(_) => unit::of_entry(environment, &ledger, None, given, &command),
+        At::Tip | At::Latest | At::Revision(_) => unit::of_entry(environment, &ledger, None, given, &command),
     }
 }
 

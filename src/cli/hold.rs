@@ -41,11 +41,13 @@ pub(super) async fn hold(site: &Site, url: &str, arguments: &arguments::Hold, hi
         true => survey::ledger(site, &environment).await?,
         false => survey::nothing(),
     };
+    // With a unit, `latest` is the newest entry of that unit.
+    let own = arguments.unit.as_ref().map(|unit| ledger.of(unit).log);
     let (commit, entry) = match &arguments.target.at {
         At::Tip => (tip?, None),
         At::Revision(revision) => (revision::commit(site, revision).await?, None),
         At::Sequence(sequence) => released(&environment, &ledger.whole, Some(*sequence))?,
-        At::Latest => released(&environment, &ledger.whole, None)?,
+        At::Latest => released(&environment, own.as_ref().unwrap_or(&ledger.whole), None)?,
     };
     let command = format!("lockmaster hold {} --reason WHY", arguments.target);
     let unit = match (&arguments.unit, entry) {

@@ -77,6 +77,8 @@ fn which(environment: &Environment, ledger: &Ledger, arguments: &arguments::Roll
     let entry = match (&environment.units, &arguments.target.at) {
         (None, _) | (_, At::Revision(_)) => None,
         (Some(_), At::Tip) => unit::opened_last(&ledger.whole).filter(|_| arguments.unit.is_none()),
+        // The newest of that unit.
+        (Some(_), At::Latest) if arguments.unit.is_some() => None,
         (Some(_), At::Latest) => Some(history::entry(environment, &ledger.whole, None)?),
         (Some(_), At::Sequence(sequence)) => Some(history::entry(environment, &ledger.whole, Some(*sequence))?),
     };
