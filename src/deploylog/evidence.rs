@@ -277,6 +277,8 @@ impl<'l> Told<'l> {
                 text = (bytes, Digest::of(bytes));
             }
             match (body.phase, body.of) {
+                // What opened several units is read unit by unit: of the whole it says no release.
+                (Some(Phase::Opened), _) if body.release.is_none() => {}
                 (Some(Phase::Opened), _) => told.open(entry, text),
                 (Some(phase), Some(of)) => told.end(entry, phase, of),
                 (None, Some(of)) if body.action == Action::Unhold => told.holds.retain(|hold| hold.sequence != of),
