@@ -2,6 +2,8 @@
 
 #[path = "tools/plain.rs"]
 mod plain;
+#[path = "deploylog/units.rs"]
+mod units;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -33,11 +35,11 @@ fn main() -> ExitCode {
         a_file_never_stands_where_a_directory_must,
         the_bytes_of_an_entry_are_these,
         an_entry_has_exactly_the_fields_of_the_schema,
-        each_unit_reads_a_joint_entry_as_its_own,
-        a_unit_reads_what_is_about_it_and_about_the_environment_and_nothing_else,
-        what_one_unit_opens_moves_the_accepted_head_of_all,
-        the_files_of_a_named_unit_belong_to_one_entry,
-        only_what_does_the_same_is_joined,
+        units::each_unit_reads_a_joint_entry_as_its_own,
+        units::a_unit_reads_what_is_about_it_and_about_the_environment_and_nothing_else,
+        units::what_one_unit_opens_moves_the_accepted_head_of_all,
+        units::the_files_of_a_named_unit_belong_to_one_entry,
+        units::only_what_does_the_same_is_joined,
     ];
     plain::run(&["ssh-keygen"], needing, others)
 }
@@ -557,88 +559,4 @@ fn plain_git_reads_the_log() {
     let second: Vec<Option<&str>> = parents.split('\n').map(|line| line.split(' ').nth(1)).collect();
     let (one, two) = (Some(one.as_str()), Some(two.as_str()));
     assert_eq!(second, [None, two, one, one, None], "a refused commit is not made reachable");
-}
-
-/// Two units open together, one is proven, the other fails; then one opens alone, and somebody freezes the environment.
-fn of_units() -> Vec<Proposal> {
-    let ends = |name: &str, phase| Proposal { units: vec![unit(name)], ..outcome(phase, 1, commit_id('a')) };
-    let failed = Reason::new(Code::ObjectFailed, "`web` crashes");
-    let stated = Stated { payload_hash: Digest::of(b"tag"), until: Some(minute(99)), reason: "a fair".to_owned() };
-    vec![
-        Proposal { units: Vec::new(), ..genesis(&key(7)) },
-        Proposal::joint(vec![opened_unit("web", 'a', "one"), opened_unit("cart", 'a', "two")]),
-        Proposal::joint(vec![ends("cart", Phase::Proven)]),
-        Proposal::joint(vec![Proposal { reasons: vec![failed], ..ends("web", Phase::Failed) }]),
-        Proposal::joint(vec![opened_unit("web", 'b', "three")]),
-        Proposal { units: Vec::new(), statement: Some(stated), ..proposal(Action::Freeze, None) },
-    ]
-}
-
-fn read_by_units(proposals: &[Proposal]) -> Replay {
-    let mut replay = Replay::new(name("dev"), key(7).fingerprint());
-    for entry in &chain(&name("dev"), &key(7), proposals) {
-        replay.add(entry).expect("because the chain is good");
-    }
-    replay
-}
-
-fn each_unit_reads_a_joint_entry_as_its_own() {
-    let replay = read_by_units(&of_units());
-    let whole = &replay.log().entries[1].body;
-    assert_eq!(whole.units, [unit("web"), unit("cart")]);
-    assert_eq!((whole.release, whole.parts.len()), (None, 2), "what differs stands in the parts");
-    assert_eq!(whole.gates.len(), 1, "and what does not, once");
-    for (name, release) in [("web", "one"), ("cart", "two")] {
-        let log = replay.of_unit(&unit(name));
-        let alone = opened_unit(name, 'a', release);
-        let statement = "evidence/statements/lena".to_owned();
-        assert_eq!(log.entries[1].body, alone, "{name}");
-        assert!(log.entries[1].body.files.contains_key(&statement), "what the entry rests on is everybody's");
-        assert_eq!(log.entries[1].hash, replay.log().entries[1].hash);
-    }
-}
-
-fn a_unit_reads_what_is_about_it_and_about_the_environment_and_nothing_else() {
-    let replay = read_by_units(&of_units());
-    let sequences = |name| replay.of_unit(&unit(name)).entries.iter().map(|entry| entry.sequence).collect::<Vec<_>>();
-    assert_eq!(sequences("web"), [0, 1, 3, 4, 5]);
-    assert_eq!(sequences("cart"), [0, 1, 2, 5]);
-    assert_eq!(sequences("never-seen"), [0, 5]);
-    assert_eq!(replay.log().entries.len(), 6);
-    let stands = |name: &str| replay.of_unit(&unit(name)).standing.expect("because it was opened");
-    assert_eq!((stands("web").sequence, stands("web").outcome), (4, None));
-    assert_eq!(stands("cart").outcome.map(|(phase, _)| phase), Some(Phase::Proven));
-    assert_eq!(replay.log().standing, None, "no unit of them is the whole");
-}
-
-fn what_one_unit_opens_moves_the_accepted_head_of_all() {
-    let replay = read_by_units(&of_units());
-    for name in ["web", "cart", "never-seen"] {
-        let log = replay.of_unit(&unit(name));
-        assert_eq!(log.accepted.map(|commit| commit.id.clone()), Some(commit_id('b')), "{name}");
-        assert_eq!(log.accepted_before, Some(commit_id('a')), "{name}");
-    }
-    assert!(replay.of_unit(&unit("web")).is_accepted(&commit_id('b')));
-    assert!(!replay.of_unit(&unit("cart")).is_accepted(&commit_id('b')), "it did not open there");
-}
-
-fn the_files_of_a_named_unit_belong_to_one_entry() {
-    let replay = read_by_units(&of_units());
-    assert!(replay.log().attached.keys().all(|path| path == "policy.yaml"), "{:?}", replay.log().attached);
-    let inputs = |name| replay.of_unit(&unit(name)).standing.map(|standing| standing.inputs);
-    assert_eq!(inputs("web"), Some(Digest::of(b"file of three\n")));
-    assert_eq!(inputs("cart"), Some(Digest::of(b"file of two\n")));
-}
-
-fn only_what_does_the_same_is_joined() {
-    let web = opened_unit("web", 'a', "one");
-    assert!(web.is_like(&opened_unit("cart", 'a', "two")));
-    for other in [
-        opened_unit("cart", 'b', "two"),
-        Proposal { actor: "omar@example.com".to_owned(), ..opened_unit("cart", 'a', "two") },
-        Proposal { units: vec![unit("cart")], ..outcome(Phase::Proven, 1, commit_id('a')) },
-    ] {
-        assert!(!web.is_like(&other));
-        panics("because only what does the same is joined", || Proposal::joint(vec![web.clone(), other.clone()]));
-    }
 }

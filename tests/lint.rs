@@ -274,7 +274,6 @@ fn what_is_not_built_answers_by_name() {
     for (words, name) in [
         (vec!["explain", "prod", "-w"], "lockmaster explain --watch"),
         (vec!["show", "prod/42", "--diff"], "lockmaster show --diff"),
-        (vec!["rollback", "prod", "--unit", "web"], "lockmaster rollback --unit"),
         (vec!["audit", "verify"], "lockmaster audit verify"),
         (vec!["audit", "bundle", "x"], "lockmaster audit bundle"),
         (vec!["dora"], "lockmaster dora"),

@@ -102,7 +102,7 @@ fn a_unit_sees_its_own_directory_and_nothing_else_of_the_environment_differs() {
     let path: RepoPath = "overlays/dev/apps/web".parse().expect("because it is a path");
     assert_eq!(environment.unit_path(&unit("web")), Some(path.clone()));
     let sources = Sources { paths: vec![path], ..environment.sources.clone() };
-    assert_eq!(seen, Environment { sources, units: None, ..environment.clone() });
+    assert_eq!(seen, Environment { sources, units: None, unit: unit("web"), ..environment.clone() });
     assert_eq!(environment.unit_path(&UnitName::whole()), None);
     assert_eq!(environment.of_unit(&UnitName::whole()), environment);
 
