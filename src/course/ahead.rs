@@ -17,6 +17,8 @@ pub(super) struct Ahead {
     stand: Stand,
     /// The opening that the candidate was judged against.
     base: Option<u64>,
+    /// The accepted head that it was judged against: with other units beside it, that moves without this one.
+    accepted: Option<CommitId>,
     /// How often a fact that gates ask about has changed.
     facts: u64,
     /// The newest commit at which nothing was new.
@@ -108,6 +110,7 @@ impl Ahead {
             self.tip = Some(commit.clone());
             self.clean = Some(commit.clone());
             self.stand = Stand::Unchanged(commit.clone());
+            self.base = log.standing.as_ref().map(|standing| standing.sequence);
         }
         passes
     }
@@ -123,6 +126,13 @@ impl Ahead {
     /// What this candidate was judged against has changed.
     pub(super) fn judge_again(&mut self) {
         self.stand = Stand::New;
+    }
+
+    /// What was to be written was not: whoever found nothing new has nothing to judge again.
+    pub(super) fn propose_again(&mut self) {
+        if !matches!(self.stand, Stand::Unchanged(_)) {
+            self.judge_again();
+        }
     }
 
     /// Another release stands.
@@ -152,10 +162,21 @@ impl Ahead {
     }
 
     /// The log was read again: what was judged against another opening than the one that stands means nothing.
-    pub(super) fn judge_against(&mut self, base: Option<u64>) {
+    pub(super) fn judge_against(&mut self, base: Option<u64>, log: &Log) {
         if self.base != base {
             self.turn();
         }
+        if self.accept(log) {
+            self.hear_news();
+        }
+    }
+
+    /// Takes the accepted head as it is now. Says whether it moved.
+    pub(super) fn accept(&mut self, log: &Log) -> bool {
+        let accepted = log.accepted.as_ref().map(|accepted| accepted.id.clone());
+        let moved = self.accepted != accepted;
+        self.accepted = accepted;
+        moved
     }
 
     /// Whether no candidate is on its way: the tip is what was accepted, or opens nothing.

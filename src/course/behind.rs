@@ -326,7 +326,9 @@ impl Course {
                 // A drift that is being found out or healed is none of the release; a fight is left to those who fight.
                 let heals = self.settings.policy.on_drift == OnDrift::Heal;
                 let drifts = heals && release.drifted.iter().any(|key| !release.fights.contains(key));
-                let mut well = release.is_settled() && !looking && release.looks.is_empty() && !drifts;
+                // What could not be read is to be written, and may be anything.
+                let unread = release.queue.keys().any(|key| !release.fights.contains(key));
+                let mut well = release.is_settled() && !looking && release.looks.is_empty() && !drifts && !unread;
                 for Glance { object, present, edition, unwell } in glances {
                     let finished = release.objects.get(&object).is_some_and(|object| object.finished);
                     if !present && !finished {

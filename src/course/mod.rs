@@ -308,11 +308,11 @@ impl Course {
                 self.succeeded();
                 self.reading = Backoff::default();
                 self.ahead.hear_end(&known.log);
+                let base = known.log.standing.as_ref().map(|standing| standing.sequence);
+                self.ahead.judge_against(base, &known.log);
                 self.known = Some(known);
                 self.inventories += 1;
                 self.known_at = now;
-                let base = self.base();
-                self.ahead.judge_against(base);
                 // It is asked for again, if it still is to be.
                 self.back.forget();
             }

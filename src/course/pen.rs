@@ -288,7 +288,7 @@ impl Course {
             Appended::Overtaken(log) => {
                 // It is proposed again, if it still is to be; what is being judged was asked before that entry.
                 self.ahead.hear_news();
-                self.ahead.judge_again();
+                self.ahead.propose_again();
                 self.back.forget();
                 self.known_at = now;
                 if let Some(known) = &mut self.known {
@@ -329,6 +329,7 @@ impl Course {
             self.ahead.hear_news();
         }
         self.ahead.hear_end(&log);
+        self.ahead.accept(&log);
         self.pen.retry = Backoff::default();
         self.known_at = now;
         if let Some(whose) = opening {
@@ -347,7 +348,7 @@ impl Course {
     }
 
     fn append_lost(&mut self) {
-        self.ahead.judge_again();
+        self.ahead.propose_again();
         self.back.forget();
         self.reread();
     }

@@ -44,6 +44,11 @@ impl Queue {
         self.order.range((after, nobody)..).next().map(|(at, _)| *at)
     }
 
+    /// All that want a write.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.times.keys()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

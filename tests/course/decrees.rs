@@ -14,9 +14,14 @@ impl World {
     /// What these tags state, by those who may, on the log as the agent last had it.
     pub(crate) fn decrees(&mut self, entries: usize, listed: &BTreeMap<RefName, ObjectId>) -> Vec<Decree> {
         let found = self.statements(listed);
-        let log = Log { entries: self.replay.log().entries[..entries].to_vec(), ..Log::default() };
+        let mut log = Log { entries: self.log().entries.clone(), ..Log::default() };
+        log.entries.retain(|entry| usize::try_from(entry.sequence).is_ok_and(|sequence| sequence < entries));
+        let used = if self.unit.is_whole() { Default::default() } else { Past::of(&log, 1).used };
         let decrees = found.into_iter().filter_map(|(raw, found)| {
-            let decree = self.decree(&log, &found.ok()?)?;
+            let statement = found.ok()?;
+            let ours = statement.unit().is_none_or(|unit| *unit == self.unit);
+            let new = !used.contains(&statement.payload_hash());
+            let decree = self.decree(&log, &statement).filter(|_| ours && new)?;
             Some(Decree { bytes: raw.bytes, ..decree })
         });
         decrees.collect()
@@ -37,6 +42,10 @@ impl World {
         if !may || undone {
             return None;
         }
+        let hold = match action {
+            Action::Hold => Some(self.held(log, statement.commit())?),
+            _ => None,
+        };
         Some(Decree {
             action,
             signer: signer.clone(),
@@ -45,7 +54,7 @@ impl World {
                 until: statement.until().filter(|_| action == Action::Freeze),
                 reason: statement.headline(),
             },
-            hold: (action == Action::Hold).then(|| self.held(log, statement.commit())),
+            hold,
             of: statement.sequence().filter(|_| matches!(action, Action::Unhold | Action::Rollback)),
             to: statement.to().filter(|_| action == Action::Rollback),
             rewound: None,
@@ -54,13 +63,13 @@ impl World {
     }
 
     /// What a commit brought: what it reads, and the release before it did not.
-    fn held(&self, log: &Log, commit: &CommitId) -> Held {
-        let closure = self.close(commit);
+    fn held(&self, log: &Log, commit: &CommitId) -> Option<Held> {
+        let closure = self.try_close(commit).ok()?;
         let inputs = closure.inputs();
         let before = deploylog::release_before(log, inputs);
         let there = |path, digest| before.as_ref().is_some_and(|before| before.inputs.files.get(path) == Some(digest));
         let files = inputs.files.iter().filter(|(path, digest)| !there(*path, *digest));
         let files = files.map(|(path, digest)| (path.clone(), *digest)).collect();
-        Held { commit: commit.clone(), files, images: Default::default() }
+        Some(Held { commit: commit.clone(), files, images: Default::default() })
     }
 }

@@ -10,7 +10,7 @@ use lockmaster::revision::statement::{self, Verb};
 use serde_json::json;
 
 use super::cluster::{Fate, later};
-use super::content::{Content, ENVIRONMENTS, NAMES};
+use super::content::{Content, ENVIRONMENTS, NAMES, OF_UNITS, UNIT_NAMES, UNITS};
 use super::forge::Making;
 use super::people::{PEOPLE, Who, tag, until};
 use super::play::Play;
@@ -34,6 +34,12 @@ pub(crate) enum Deed {
     Push {
         shared: [u8; 2],
         own: u8,
+        who: Option<Who>,
+    },
+    /// Some files of some units, and of what they share.
+    PushUnits {
+        shared: [Option<u8>; 2],
+        own: [Option<u8>; 3],
         who: Option<Who>,
     },
     Merge {
@@ -126,7 +132,10 @@ pub(crate) enum Deed {
 }
 
 fn object(object: usize) -> ObjectKey {
-    let (group, kind, name) = NAMES[object % NAMES.len()];
+    let (group, kind, name) = match object.checked_sub(OF_UNITS) {
+        Some(object) => UNIT_NAMES[object % UNIT_NAMES.len()],
+        None => NAMES[object % NAMES.len()],
+    };
     key(group, kind, name)
 }
 
@@ -136,6 +145,7 @@ impl Play {
         match deed {
             Deed::Nothing => {}
             Deed::Push { .. }
+            | Deed::PushUnits { .. }
             | Deed::Merge { .. }
             | Deed::Revert { .. }
             | Deed::Rewind { .. }
@@ -185,6 +195,13 @@ impl Play {
                 content.own[place] = own;
                 self.commit(place, &[tip], content, who);
             }
+            Deed::PushUnits { shared, own, who } => {
+                let mut content = mine;
+                let all = content.shared.iter_mut().zip(shared).chain(content.own.iter_mut().zip(own));
+                all.for_each(|(file, new)| *file = new.unwrap_or(*file));
+                self.commit(place, &[tip], content, who);
+            }
+            Deed::Revert { back, who } if mine.units => self.commit(place, &[tip], self.content(&earlier(back)), who),
             Deed::Revert { back, who } => {
                 let content = Content { own: mine.own, ..self.content(&earlier(back)) };
                 self.commit(place, &[tip], content, who);
@@ -277,7 +294,9 @@ impl Play {
         let line = self.forge.line(&tip);
         let commit = line[back.min(line.len() - 1)].clone();
         let name = format!("{}/shop/{}/{}-{}", verb.as_str(), ENVIRONMENTS[place], PEOPLE[who].name, self.said);
-        let raw = tag(&name, &commit, who, &format!("because\n\n{trailers}"), self.said);
+        let one = !world.rooms.is_empty() && matches!(verb, Verb::Hold | Verb::Rollback) && self.said % 2 == 1;
+        let unit = if one { format!("\nUnit: {}", UNITS[self.said / 2 % UNITS.len()]) } else { String::new() };
+        let raw = tag(&name, &commit, who, &format!("because\n\n{trailers}{unit}"), self.said);
         let hash = statement::payload_hash(&raw).expect("because it is a tag");
         world.stated.insert(hash, Said { verb, who, commit, until });
         world.tags.insert(raw.name.clone(), raw);
@@ -285,6 +304,7 @@ impl Play {
 
     fn meddle(&mut self, place: usize, deed: Deed) {
         let sim = &mut self.sims[place];
+        let known = matches!(deed, Deed::Make { object: it } if sim.world.is_member(&object(it)));
         let (cluster, now) = (&mut sim.world.cluster, sim.world.now);
         let there = |key: &ObjectKey| cluster.objects.contains_key(key);
         match deed {
@@ -304,7 +324,6 @@ impl Play {
             Deed::Unlabel { object: it } if there(&object(it)) => cluster.unlabel(&object(it)),
             Deed::Make { object: it } => {
                 let key = object(it);
-                let known = sim.world.inventory.members.contains_key(&key);
                 if !known && !there(&key) {
                     cluster.make(&foreign(&sim.world.archive.values().find_map(|set| set.get(&key).cloned()), &key));
                 }
@@ -368,6 +387,9 @@ impl fmt::Display for Deed {
         match self {
             Deed::Nothing => write!(f, "nobody does anything"),
             Deed::Push { who: by, .. } => write!(f, "somebody pushes, signed by {}", who(by)),
+            Deed::PushUnits { shared, own, who: by } => {
+                write!(f, "somebody pushes {own:?} and {shared:?}, signed by {}", who(by))
+            }
             Deed::Merge { way, proven, who: by } => {
                 let what = if *proven { "what upstream has proven" } else { "the branch upstream" };
                 write!(f, "somebody takes {what} by {way:?}, signed by {}", who(by))

@@ -135,11 +135,11 @@ fn drift_is_only_told_where_that_is_asked_and_ends_when_somebody_undoes_it() {
         simulation.run(600);
         assert_eq!(applied(&simulation), [""; 0], "{on_drift:?}");
         assert_eq!(told(&mut simulation).len(), tells, "{on_drift:?}");
-        let overview = simulation.walkers[0].course.overview().expect("because the log is read");
+        let overview = simulation.walkers[0].overview().expect("because the log is read");
         assert_eq!(overview.drifts.found.len(), 2);
         edit(&mut simulation, &deployment_key("web"), REPLICAS, json!(1));
         simulation.run(1);
-        let overview = simulation.walkers[0].course.overview().expect("because the log is read");
+        let overview = simulation.walkers[0].overview().expect("because the log is read");
         assert_eq!(overview.drifts.found.keys().collect::<Vec<_>>(), [&deployment_key("api")]);
     }
 }
@@ -158,7 +158,7 @@ fn a_fight_is_named_left_alone_for_longer_and_longer_and_over_when_the_other_giv
     };
     let news = told(&mut simulation);
     assert_eq!(news.iter().filter_map(fights).collect::<Vec<_>>(), ["kubectl-edit"], "named once");
-    let overview = simulation.walkers[0].course.overview().expect("because the log is read");
+    let overview = simulation.walkers[0].overview().expect("because the log is read");
     assert_eq!(overview.drifts.fighting, 1);
     assert_eq!(overview.troubles.iter().map(|reason| reason.code).collect::<Vec<_>>(), [Code::DriftFighting]);
     simulation.run(3600);

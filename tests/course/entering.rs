@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use jiff::civil::{Weekday, time};
 use jiff::tz::TimeZone;
-use lockmaster::deploylog::{Action, Cause, Entry, Phase, Rollback, STATEMENTS};
-use lockmaster::name::{CommitId, Digest};
+use lockmaster::deploylog::{Action, Cause, Entry, Log, Phase, Rollback, STATEMENTS};
+use lockmaster::name::{CommitId, Digest, UnitName};
 use lockmaster::render::Contents;
 use lockmaster::revision::statement::Verb;
 
@@ -14,25 +14,27 @@ use super::content::Content;
 use super::facts::Ran;
 use super::laws::Laws;
 use super::people::{EVE, MIA, OMAR, Who};
+use super::rooms::place;
 use super::world::World;
 
 /// How far a clock may be out before it is suspect, and how long an order may take.
 const SLACK: SignedDuration = SignedDuration::from_secs(45);
 
 impl Laws {
-    pub(crate) fn entered(&mut self, world: &World, opened: &Entry) {
+    pub(crate) fn entered(&mut self, world: &World, unit: &UnitName, log: &Log, opened: &Entry) {
         let Some(commit) = &opened.body.commit else { return };
         let made = world.forge.made(&commit.id);
         let Some(content) = made.content else { return };
-        self.held(world, opened, &made.files);
+        self.held(log, opened, &made.files);
         if world.reverts.contains(&commit.id) {
             self.broken("the agent's own revert wants nothing", commit.id.short());
         }
         if opened.body.rollback.is_some() {
-            return self.returned(world, opened);
+            return self.returned(log, opened);
         }
-        let before = before(world, opened);
-        if !content.renders(world.site.place) {
+        let before = before(world.replay.log(), opened);
+        let place = if unit.is_whole() { world.site.place } else { place(unit) };
+        if !content.renders(place) {
             self.broken("what cannot be rendered does not enter", commit.id.short());
         }
         let known: BTreeSet<CommitId> = before.iter().flat_map(|id| world.forge.line(id)).collect();
@@ -59,7 +61,7 @@ impl Laws {
 
     /// I5: shared files are those of one proven release of upstream, or of the standing one.
     fn proven_upstream(&mut self, world: &World, opened: &Entry, content: Content) {
-        let standing = opened_before(world, opened).next().and_then(|entry| entry.body.commit.as_ref());
+        let standing = opened_before(world.replay.log(), opened).next().and_then(|entry| entry.body.commit.as_ref());
         let standing = standing.and_then(|commit| world.forge.made(&commit.id).content);
         if standing.is_some_and(|standing| standing.shared == content.shared) {
             return;
@@ -134,23 +136,22 @@ impl Laws {
 }
 
 /// The openings before one, newest first.
-fn opened_before<'w>(world: &'w World, opened: &'w Entry) -> impl Iterator<Item = &'w Entry> {
-    let entries =
-        world.replay.log().entries.iter().map(std::convert::AsRef::<Entry>::as_ref).rev().filter(|entry| !entry.lapsed);
+fn opened_before<'w>(log: &'w Log, opened: &'w Entry) -> impl Iterator<Item = &'w Entry> {
+    let entries = log.entries.iter().map(std::convert::AsRef::<Entry>::as_ref).rev().filter(|entry| !entry.lapsed);
     entries.filter(|entry| entry.sequence < opened.sequence && entry.body.phase == Some(Phase::Opened))
 }
 
 /// The commit that was accepted before.
-fn before(world: &World, opened: &Entry) -> Option<CommitId> {
+fn before(log: &Log, opened: &Entry) -> Option<CommitId> {
     let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
-    opened_before(world, opened).find(moves)?.body.commit.as_ref().map(|commit| commit.id.clone())
+    opened_before(log, opened).find(moves)?.body.commit.as_ref().map(|commit| commit.id.clone())
 }
 
 /// The laws of going back.
 impl Laws {
     /// Content that is held does not come again.
-    fn held(&mut self, world: &World, opened: &Entry, files: &Contents) {
-        let log = world.replay.log().entries.iter().map(std::convert::AsRef::<Entry>::as_ref);
+    fn held(&mut self, log: &Log, opened: &Entry, files: &Contents) {
+        let log = log.entries.iter().map(std::convert::AsRef::<Entry>::as_ref);
         let valid = log.filter(|entry| !entry.lapsed && entry.sequence < opened.sequence);
         let ended: BTreeSet<u64> = valid
             .clone()
@@ -169,26 +170,25 @@ impl Laws {
     }
 
     /// What is gone back to was proven here, and first opened before what stands; by itself the agent goes back once.
-    fn returned(&mut self, world: &World, opened: &Entry) {
+    fn returned(&mut self, log: &Log, opened: &Entry) {
         let Some(rollback) = &opened.body.rollback else { return };
-        let log = &world.replay.log().entries;
         let release = |entry: &Entry| entry.body.release;
         let same = |entry: &&Entry| release(entry) == release(opened);
-        let Some(standing) = opened_before(world, opened).next() else { return };
+        let Some(standing) = opened_before(log, opened).next() else { return };
         let proven = |entry: &Entry| {
-            let ends = log.iter().filter(|end| end.body.of == Some(entry.sequence) && !end.lapsed);
+            let ends = log.entries.iter().filter(|end| end.body.of == Some(entry.sequence) && !end.lapsed);
             ends.into_iter().any(|end| end.body.phase == Some(Phase::Proven))
         };
-        if !opened_before(world, opened).filter(same).any(proven) {
+        if !opened_before(log, opened).filter(same).any(proven) {
             self.broken("only what was proven here is gone back to", format!("entry {}", opened.sequence));
         }
-        let first = |of: &Entry| opened_before(world, opened).filter(|entry| release(entry) == release(of)).last();
+        let first = |of: &Entry| opened_before(log, opened).filter(|entry| release(entry) == release(of)).last();
         let (to, from) = (first(opened).map(|entry| entry.sequence), first(standing).map(|entry| entry.sequence));
         if to >= from {
             self.broken("going back goes back", format!("entry {}: from {from:?} to {to:?}", opened.sequence));
         }
         let stated = |entry: &Entry| entry.body.statement.as_ref().map(|stated| stated.payload_hash);
-        if stated(opened).is_some() && opened_before(world, opened).any(|entry| stated(entry) == stated(opened)) {
+        if stated(opened).is_some() && opened_before(log, opened).any(|entry| stated(entry) == stated(opened)) {
             self.broken("a statement goes back once", format!("entry {}", opened.sequence));
         }
         if rollback.cause == Cause::Failure && standing.body.rollback.is_some() {

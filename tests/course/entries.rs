@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use lockmaster::deploylog::{Action, Entry, Log, Phase};
+use lockmaster::name::UnitName;
 
 use super::laws::Laws;
 use super::walker::Walker;
@@ -27,18 +28,33 @@ impl Laws {
         if last.lapsed {
             return;
         }
+        if !world.rooms.is_empty() {
+            return self.appended_for_all(world, walker, who);
+        }
+        self.appended_for(world, walker, (who, &UnitName::whole()), log);
+        self.heads(world, log);
+    }
+
+    /// The newest entry, as one unit reads it.
+    pub(crate) fn appended_for(
+        &mut self,
+        world: &World,
+        walker: &Walker,
+        (who, unit): (Option<usize>, &UnitName),
+        log: &Log,
+    ) {
+        let Some(last) = log.entries.last() else { return };
         if walker.jumped.is_zero() {
             self.soaked(world, log);
         }
-        self.heads(world);
         if let Some(who) = who.filter(|_| matches!(last.body.phase, Some(Phase::Settled | Phase::Proven))) {
-            self.claimed(world, who, last.body.of);
+            self.claimed(world, who, unit, last.body.of);
         }
         if self.strict && matches!(last.body.action, Action::Refuse | Action::Wait) {
             self.told_once(log, last);
         }
         if self.strict && last.body.phase == Some(Phase::Opened) {
-            self.entered(world, last);
+            self.entered(world, unit, log, last);
         }
     }
 
@@ -47,7 +63,10 @@ impl Laws {
         if self.asleep || !self.strict {
             return;
         }
-        if let Some(known) = walker.course.known() {
+        if !world.rooms.is_empty() {
+            self.known_of_all(world, walker);
+        }
+        if let Some(known) = walker.known() {
             let place = known.log.entries.len();
             let theirs = known.log.entries.last().map(|entry| entry.hash);
             let stored = place.checked_sub(1).and_then(|at| world.replay.log().entries.get(at)).map(|entry| entry.hash);

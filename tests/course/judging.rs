@@ -10,10 +10,10 @@ use lockmaster::gate::{self, Admission};
 use lockmaster::manifest::{ManifestSet, Scopes};
 use lockmaster::name::{Code, CommitId, Reason};
 use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
-use lockmaster::render::{self, Closing, Closure, Contents, Outputs, Rendered};
+use lockmaster::render::{self, Closing, Closure, Contents, Rendered};
 use lockmaster::revision::{self, Fetched, FirstSeen, JudgedCommit, Verified};
 
-use super::content::Content;
+use super::content::{Content, kustomized};
 use super::shop::NAMESPACE;
 use super::site::{fence, policy};
 use super::world::{Flaw, World};
@@ -27,9 +27,12 @@ fn stopped(refused: bool, reasons: Vec<Reason>, gates: &[gate::Gate]) -> Verdict
     Verdict::Stopped { refused, reasons, gates: gate::recorded(gates), until }
 }
 
+/// By content, environment and unit.
+type Closures = BTreeMap<(Content, usize, Option<usize>), Result<Rc<Closure>, Reason>>;
+
 thread_local! {
     /// What commits of this content render from, in each environment: the same in every seed.
-    static CLOSURES: RefCell<BTreeMap<(Content, usize), Rc<Closure>>> = const { RefCell::new(BTreeMap::new()) };
+    static CLOSURES: RefCell<Closures> = const { RefCell::new(BTreeMap::new()) };
     static SCOPES: Scopes = Scopes::built_in();
 }
 
@@ -58,7 +61,7 @@ impl World {
         candidate: &EntryCommit,
         verified: Result<Verified, Vec<Reason>>,
     ) -> Result<Verdict, Verdict> {
-        let closure = self.close(&brief.tip);
+        let closure = self.try_close(&brief.tip).map_err(|reason| refused(vec![reason]))?;
         if brief.standing.as_ref().is_some_and(|standing| standing.inputs == closure.inputs().digest()) {
             return Ok(Verdict::Unchanged);
         }
@@ -71,7 +74,8 @@ impl World {
         self.ask_first(brief, &facts, &verified, &closure, moment)?;
         let fence = fence();
         let rendered = SCOPES.with(|scopes| {
-            Rendered::new(verified, Closure::clone(&closure), &Outputs::new(), &fence, scopes).map_err(refused)
+            let outputs = kustomized(&closure);
+            Rendered::new(verified, Closure::clone(&closure), &outputs, &fence, scopes).map_err(refused)
         })?;
         let standing = match &brief.standing {
             None => None,
@@ -113,23 +117,28 @@ impl World {
 
     /// What a commit renders from.
     pub(crate) fn close(&self, tip: &CommitId) -> Rc<Closure> {
-        let Some(content) = self.forge.made(tip).content else { return Rc::new(self.read_closure(tip)) };
+        self.try_close(tip).expect("because the tree is plain")
+    }
+
+    /// The same, or why it cannot be told.
+    pub(crate) fn try_close(&self, tip: &CommitId) -> Result<Rc<Closure>, Reason> {
+        let read = || self.read_closure(tip).map(Rc::new);
+        let Some(content) = self.forge.made(tip).content else { return read() };
         CLOSURES.with_borrow_mut(|closures| {
-            let closure = closures.entry((content, self.site.place));
-            Rc::clone(closure.or_insert_with(|| Rc::new(self.read_closure(tip))))
+            closures.entry((content, self.site.place, self.site.unit)).or_insert_with(read).clone()
         })
     }
 
-    fn read_closure(&self, tip: &CommitId) -> Closure {
+    fn read_closure(&self, tip: &CommitId) -> Result<Closure, Reason> {
         let tree = self.forge.tree(tip);
         let mut contents = Contents::new();
         loop {
-            match render::close(&tree, &self.site.sources, &contents).expect("because the tree is plain") {
+            match render::close(&tree, &self.site.sources, &contents)? {
                 Closing::Needs(paths) => {
                     let made = self.forge.made(tip);
                     contents.extend(paths.into_iter().map(|path| (path.clone(), made.files[&path].clone())));
                 }
-                Closing::Closed(closure) => return closure,
+                Closing::Closed(closure) => return Ok(closure),
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Answers that tell of another time than the one at which they were asked for, and effects that nobody waits for any more.
 
-use lockmaster::course::{Answer, Order};
+use lockmaster::course::{Answer, Heard, Order};
 use lockmaster::deploylog::Phase;
 
 use super::cluster::Fate;
@@ -52,7 +52,7 @@ fn bytes_of_another_opening_than_the_one_that_was_asked_for_are_not_taken_for_it
     }
     simulation.late_answers = false;
     let answers = &mut simulation.walkers[0].answers;
-    let place = answers.iter().position(|(_, answer)| matches!(answer, Answer::Recalled(Ok(_))));
+    let place = answers.iter().position(|(_, heard)| matches!(heard, Heard::Answer(_, Answer::Recalled(Ok(_)))));
     answers.swap(0, place.expect("because it was carried out"));
     simulation.run(5);
     simulation.world.cluster.fates.clear();

@@ -24,9 +24,9 @@ use std::rc::Rc;
 
 use jiff::Timestamp;
 use lockmaster::course::Order;
-use lockmaster::deploylog::{Entry, Log, Phase, Rollback};
+use lockmaster::deploylog::{Entry, Log, Phase, Proposal, Rollback};
 use lockmaster::manifest::{Manifest, ManifestSet, Stage};
-use lockmaster::name::{CommitId, Digest, ObjectKey};
+use lockmaster::name::{CommitId, Digest, ObjectKey, UnitName};
 
 use super::play::is_write;
 use super::simulation::Simulation;
@@ -36,7 +36,8 @@ use super::world::World;
 /// What an outstanding order is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Errand {
-    Append(Option<Digest>),
+    /// The releases that it opens.
+    Append(Vec<Digest>),
     Apply(ObjectKey),
     Delete(ObjectKey),
     Other,
@@ -46,7 +47,7 @@ impl Errand {
     pub(crate) fn of(order: &Order) -> Self {
         match order {
             Order::Append(proposal) => {
-                Errand::Append(proposal.release.filter(|_| proposal.phase == Some(Phase::Opened)))
+                Errand::Append(opened_by(proposal).into_iter().map(|(_, release)| release).collect())
             }
             Order::Apply { manifest, .. } => Errand::Apply(manifest.key.clone()),
             Order::Delete { key, .. } => Errand::Delete(key.clone()),
@@ -66,7 +67,7 @@ pub(crate) struct Laws {
     pub(crate) applies: Vec<(ObjectKey, Timestamp)>,
     pub(crate) deletes: Vec<ObjectKey>,
     /// By agent: the opening that it last read freshly, and whether everything was well then.
-    pub(crate) confirmed: BTreeMap<usize, (Option<u64>, bool)>,
+    pub(crate) confirmed: BTreeMap<(usize, UnitName), (Option<u64>, bool)>,
     /// More is watched than directed tests may break: what people may see in the log.
     pub(crate) strict: bool,
     /// There is one agent only.
@@ -90,7 +91,7 @@ impl Laws {
     }
 
     /// What the course may not even ask for.
-    pub(crate) fn issued(&mut self, world: &World, walker: &Walker, order: &Order, alone: bool) {
+    pub(crate) fn issued(&mut self, world: &World, walker: &Walker, (unit, order): (&UnitName, &Order), alone: bool) {
         // What somebody else made under one of our names is asked for again and again, as it may go any time.
         let in_vain = |key: &ObjectKey| world.cluster.objects.get(key).is_some_and(|body| body.foreign);
         let vain = matches!(order, Order::Apply { manifest, .. } if in_vain(&manifest.key));
@@ -103,30 +104,21 @@ impl Laws {
             before.values().any(|errand| matches!(errand, Errand::Apply(other) | Errand::Delete(other) if other == key))
         };
         match order {
-            Order::Append(proposal) => {
-                if before.values().any(|errand| matches!(errand, Errand::Append(_))) {
-                    self.broken("one append at a time", format!("{:?}", proposal.phase));
-                }
-                let opens = proposal.release.filter(|_| proposal.phase == Some(Phase::Opened));
-                let set = opens.and_then(|release| world.archive.get(&release));
-                let deleting = |key: &ObjectKey| before.values().any(|errand| *errand == Errand::Delete(key.clone()));
-                for manifest in set.map(|set| set.manifests()).unwrap_or_default() {
-                    if deleting(&manifest.key) {
-                        self.broken("no opening while its object is deleted", manifest.key.to_string());
-                    }
-                }
-            }
+            Order::Append(proposal) => self.appends(world, walker, proposal),
             Order::Apply { manifest, .. } => {
                 if writes(&manifest.key) {
                     self.broken("one write per object", manifest.key.to_string());
                 }
-                let known = walker.course.known().and_then(|known| known.log.standing.as_ref());
+                let known = walker.course.known(unit).and_then(|known| known.log.standing.as_ref());
                 let set = known.and_then(|standing| world.archive.get(&standing.release));
                 if set.is_some_and(|set| set.get(&manifest.key).is_none_or(|named| named.digest != manifest.digest)) {
                     self.broken("heals towards what stands", manifest.key.to_string());
                 }
+                if !unit.is_whole() {
+                    self.is_home(world, walker, unit, &manifest.key);
+                }
                 if alone {
-                    self.inventory_first(world, walker, manifest);
+                    self.inventory_first(world, walker, unit, manifest);
                     if self.stages {
                         self.in_order(world, manifest);
                     }
@@ -137,17 +129,39 @@ impl Laws {
                     self.broken("one write per object", key.to_string());
                 }
                 let names = |errand: &Errand| match errand {
-                    Errand::Append(Some(release)) => {
-                        world.archive.get(release).is_some_and(|set| set.get(key).is_some())
+                    Errand::Append(releases) => {
+                        let mut sets = releases.iter().filter_map(|release| world.archive.get(release));
+                        sets.any(|set| set.get(key).is_some())
                     }
                     _ => false,
                 };
                 if before.values().any(names) {
                     self.broken("no delete while an opening names it", key.to_string());
                 }
-                self.named_for_long(world, key);
+                if unit.is_whole() {
+                    self.named_for_long(world, key);
+                } else {
+                    self.is_home(world, walker, unit, key);
+                }
             }
+            Order::Judge(brief) if !unit.is_whole() => self.passed_over(walker, unit, brief),
             _ => {}
+        }
+    }
+
+    /// One entry at a time, and none that opens what is being deleted.
+    fn appends(&mut self, world: &World, walker: &Walker, proposal: &Proposal) {
+        let before = &walker.outstanding;
+        if before.values().any(|errand| matches!(errand, Errand::Append(_))) {
+            self.broken("one append at a time", format!("{:?}", proposal.phase));
+        }
+        let opens = opened_by(proposal);
+        let sets = opens.iter().filter_map(|(_, release)| world.archive.get(release));
+        let deleting = |key: &ObjectKey| before.values().any(|errand| *errand == Errand::Delete(key.clone()));
+        for manifest in sets.flat_map(|set| set.manifests()) {
+            if deleting(&manifest.key) {
+                self.broken("no opening while its object is deleted", manifest.key.to_string());
+            }
         }
     }
 
@@ -164,12 +178,13 @@ impl Laws {
         }
     }
 
-    fn inventory_first(&mut self, world: &World, walker: &Walker, manifest: &Manifest) {
+    fn inventory_first(&mut self, world: &World, walker: &Walker, unit: &UnitName, manifest: &Manifest) {
+        let inventory = world.rooms.get(unit).map_or(&world.inventory, |room| &room.inventory);
         // While the log is read again, the course goes by what it knew.
-        let known = walker.course.known().and_then(|known| known.log.standing.as_ref());
-        let standing = known.map_or(Some(world.inventory.sequence), |standing| Some(standing.sequence));
-        let known = world.inventory.members.contains_key(&manifest.key);
-        if !known || Some(world.inventory.sequence) != standing {
+        let known = walker.course.known(unit).and_then(|known| known.log.standing.as_ref());
+        let standing = known.map_or(Some(inventory.sequence), |standing| Some(standing.sequence));
+        let known = inventory.members.contains_key(&manifest.key);
+        if !known || Some(inventory.sequence) != standing {
             self.broken("inventory before the first write", manifest.key.to_string());
         }
     }
@@ -188,21 +203,23 @@ impl Laws {
     }
 
     /// What may not reach the world.
-    pub(crate) fn before_effect(&mut self, world: &World, who: usize, order: &Order) {
+    pub(crate) fn before_effect(&mut self, world: &World, who: usize, (unit, order): (&UnitName, &Order)) {
         if self.asleep {
             return;
         }
-        let log = world.replay.log();
+        let log = &world.log_of(unit);
         match order {
             Order::Append(proposal) if proposal.phase == Some(Phase::Opened) => {
-                let stored = proposal.release.is_some_and(|release| world.releases.contains_key(&release));
-                if !stored {
-                    self.broken("bytes before the opening", format!("{:?}", proposal.release));
+                let opens = opened_by(proposal);
+                if opens.is_empty() || !opens.iter().all(|(_, release)| world.releases.contains_key(release)) {
+                    self.broken("bytes before the opening", format!("{opens:?}"));
                 }
             }
+            Order::Confirm(keys) if !world.rooms.is_empty() => self.read_freshly(world, who, keys),
             Order::Confirm(_) => {
                 let standing = log.standing.as_ref().map(|standing| standing.sequence);
-                self.confirmed.insert(who, (standing, unwell(world).is_none()));
+                self.confirmed
+                    .insert((who, UnitName::whole()), (standing, unwell(world, standing_set(world)).is_none()));
             }
             Order::Apply { manifest, force, .. } => {
                 let live = world.cluster.objects.get(&manifest.key);
@@ -220,10 +237,11 @@ impl Laws {
             }
             Order::Delete { key, .. } => {
                 self.deletes.push(key.clone());
-                let member = world.inventory.members.get(key);
+                let inventory = world.rooms.get(unit).map_or(&world.inventory, |room| &room.inventory);
+                let member = inventory.members.get(key);
                 let live = world.cluster.objects.get(key).is_some_and(|body| body.ours);
                 // With rivals, a newer opening may have come while the delete was on its way.
-                if self.alone && standing_set(world).is_some_and(|set| set.get(key).is_some()) {
+                if self.alone && world.sets().any(|(_, set)| set.get(key).is_some()) {
                     self.broken("only doomed members are deleted", format!("`{key}` is named by what stands"));
                 } else if self.alone && live && !member.is_some_and(|member| member.doomed) {
                     self.broken("only doomed members are deleted", format!("`{key}` is not doomed"));
@@ -234,10 +252,11 @@ impl Laws {
     }
 
     /// No claim beyond what a fresh read found.
-    pub(crate) fn claimed(&mut self, world: &World, who: usize, of: Option<u64>) {
-        let (opening, well) = self.confirmed.get(&who).copied().unwrap_or_default();
+    pub(crate) fn claimed(&mut self, world: &World, who: usize, unit: &UnitName, of: Option<u64>) {
+        let (opening, well) = self.confirmed.get(&(who, unit.clone())).copied().unwrap_or_default();
         if opening != of || !well {
-            let unwell = unwell(world).map_or("nothing was read".to_owned(), |key| key.to_string());
+            let set = world.set_of(unit);
+            let unwell = unwell(world, set).map_or("nothing was read".to_owned(), |key| key.to_string());
             self.broken("proven only when well", unwell);
         }
     }
@@ -249,7 +268,7 @@ impl Laws {
         }
         for (key, body) in &world.cluster.objects {
             let late = world.late.contains(key);
-            if alone && body.ours && !late && !world.inventory.members.contains_key(key) {
+            if alone && body.ours && !late && !world.is_member(key) {
                 self.broken("the inventory names all that is ours", key.to_string());
             }
         }
@@ -271,8 +290,7 @@ impl Laws {
     }
 
     /// The newest opening, if it moves the head: heads move forward, no commit opens twice.
-    pub(crate) fn heads(&mut self, world: &World) {
-        let log = world.replay.log();
+    pub(crate) fn heads(&mut self, world: &World, log: &Log) {
         let moves = |entry: &&Entry| !entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
         if !log.entries.last().is_some_and(|last| last.body.phase == Some(Phase::Opened) && moves(&last.as_ref())) {
             return;
@@ -298,20 +316,30 @@ impl Laws {
     }
 }
 
-fn openings(log: &Log) -> impl Iterator<Item = (u64, Digest)> + '_ {
+pub(crate) fn openings(log: &Log) -> impl Iterator<Item = (u64, Digest)> + '_ {
     log.entries.iter().filter_map(|entry| {
         let opened = entry.body.phase == Some(Phase::Opened) && !entry.lapsed;
         entry.body.release.filter(|_| opened).map(|release| (entry.sequence, release))
     })
 }
 
+/// The releases that an entry opens, by unit.
+pub(crate) fn opened_by(proposal: &Proposal) -> Vec<(UnitName, Digest)> {
+    let of = |unit: &UnitName| {
+        let own = proposal.parts.get(unit).and_then(|part| part.release);
+        Some((unit.clone(), own.or(proposal.release)?))
+    };
+    let opens = proposal.phase == Some(Phase::Opened);
+    proposal.units.iter().filter(|_| opens).filter_map(of).collect()
+}
+
 /// An object of the standing release that is not as it says, or not well.
-fn unwell(world: &World) -> Option<&ObjectKey> {
+pub(crate) fn unwell<'s>(world: &World, set: Option<&'s ManifestSet>) -> Option<&'s ObjectKey> {
     let bad = |manifest: &&Manifest| {
         let live = world.cluster.objects.get(&manifest.key);
         !live.is_some_and(|body| body.well && body.digest == manifest.digest && body.edits.is_empty())
     };
-    standing_set(world)?.manifests().iter().find(bad).map(|manifest| &manifest.key)
+    set?.manifests().iter().find(bad).map(|manifest| &manifest.key)
 }
 
 pub(crate) fn standing_set(world: &World) -> Option<&ManifestSet> {

@@ -1,6 +1,7 @@
 //! The course in a model world: no cluster, no repository on disk, no thread. Every proof is earned in the real rooms;
 //! every fault comes from an enumeration or a seed.
 
+mod beside;
 mod bugs;
 mod cluster;
 mod content;
@@ -24,6 +25,7 @@ mod random;
 mod refusal;
 mod returning;
 mod rivals;
+mod rooms;
 mod script;
 mod seeds;
 mod shop;
@@ -31,5 +33,6 @@ mod shrink;
 mod simulation;
 mod site;
 mod story;
+mod units;
 mod walker;
 mod world;

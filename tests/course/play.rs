@@ -8,8 +8,8 @@ use lockmaster::course::{Order, Rest};
 use lockmaster::deploylog::{Evidence, Phase};
 use lockmaster::name::{Code, CommitId, ObjectKey};
 
-use super::cluster::later;
-use super::content::{Content, ENVIRONMENTS};
+use super::cluster::{Fate, later};
+use super::content::{Content, ENVIRONMENTS, UNITS};
 use super::deeds::Deed;
 use super::facts::{Ran, Upstream};
 use super::forge::{Forge, Making};
@@ -19,6 +19,7 @@ use super::random::Random;
 use super::simulation::Simulation;
 use super::site::{Shape, Site};
 use super::story::Story;
+use super::units::{delayed, end_of_units};
 use super::walker::Walker;
 use super::world::{Flaw, World};
 
@@ -54,6 +55,10 @@ pub(crate) struct Script {
     pub(crate) shapes: Vec<Shape>,
     pub(crate) agents: usize,
     pub(crate) acts: Vec<Act>,
+    /// The one environment has units.
+    pub(crate) units: bool,
+    /// In the end one unit never gets well: this one.
+    pub(crate) stuck: Option<usize>,
     /// The world lies.
     pub(crate) flaw: Option<Flaw>,
 }
@@ -73,6 +78,7 @@ pub(crate) struct Play {
     pub(crate) said: usize,
     random: Option<Random>,
     turn: usize,
+    stuck: Option<usize>,
 }
 
 /// Plays a script until a law breaks or everything rests.
@@ -98,12 +104,15 @@ pub(crate) fn play(script: &Script, story: Story) -> Outcome {
 impl Play {
     fn new(script: &Script, story: Story) -> Self {
         let forge = Forge::new();
-        let content = Content::default();
+        let content = Content { units: script.units, ..Content::default() };
         let root = Making { parents: &[], files: content.files(), content: Some(content), signer: Some(MIA) };
         let root = forge.make(root);
         let site = |(place, shape): (usize, &Shape)| {
             let mut world = World::at(Site::of(place, *shape), forge.clone());
             world.soak = std::time::Duration::from_secs(shape.soak);
+            if script.units {
+                world.divide(*shape);
+            }
             let mut sim = Simulation::of(world, script.agents, story.clone());
             sim.laws.strict = true;
             sim.lateness = 20;
@@ -112,7 +121,7 @@ impl Play {
         };
         let mut sims: Vec<Simulation> = script.shapes.iter().enumerate().map(site).collect();
         sims[0].world.tip = Some(root);
-        Play { sims, forge, story, said: 0, random: None, turn: 0 }
+        Play { sims, forge, story, said: 0, random: None, turn: 0, stuck: script.stuck }
     }
 
     fn is_broken(&self) -> bool {
@@ -235,6 +244,7 @@ impl Play {
         }
         self.run(ROUND);
         self.waits_in_vain();
+        self.one_is_stuck();
         self.mend();
         let mut still = 0;
         for _ in 0..60 {
@@ -253,15 +263,31 @@ impl Play {
 
     /// Nobody waits for the end of a release that has ended.
     fn waits_in_vain(&mut self) {
-        for sim in &mut self.sims {
+        for sim in self.sims.iter_mut().filter(|sim| sim.world.rooms.is_empty()) {
             let standing = sim.world.replay.log().standing.as_ref();
             let ended = standing.is_some_and(|it| matches!(it.outcome, Some((Phase::Proven | Phase::Failed, _))));
-            let stop = |walker: &Walker| walker.course.overview().and_then(|overview| overview.stop);
+            let stop = |walker: &Walker| walker.overview().and_then(|overview| overview.stop);
             let mut stops = sim.walkers.iter().filter_map(stop);
             if ended && stops.any(|stop| stop.reasons.iter().any(|reason| reason.code == Code::Soaking)) {
                 sim.laws.broken("nobody waits in vain", "for a release that has ended");
             }
         }
+    }
+
+    /// One unit never gets well: that delays no other.
+    fn one_is_stuck(&mut self) {
+        let Some(stuck) = self.stuck else { return };
+        let key = super::shop::deployment_key(UNITS[stuck]);
+        self.story.say(|| format!("dev: {} gets well no more", UNITS[stuck]));
+        self.sims[0].world.cluster.fates.insert(key, Fate::Never);
+        self.mend();
+        self.run(200);
+        let found = delayed(&self.sims[0], stuck);
+        self.sims[0].laws.broken.extend(found);
+        let sim = &mut self.sims[0];
+        let now = sim.world.now;
+        sim.world.cluster.recover_all(now);
+        sim.spread();
     }
 
     /// Somebody brings the branch of the first environment in order.
@@ -271,6 +297,9 @@ impl Play {
         let Some(base) = base else { return };
         let mut content = self.forge.made(&base).content.unwrap_or_default();
         content.shared = if content.shared == [1, 6] { [2, 6] } else { [1, 6] };
+        if content.units {
+            content.own = if content.own == [5, 5, 1] { [6, 6, 2] } else { [5, 5, 1] };
+        }
         let making = Making { parents: &[base], files: content.files(), content: Some(content), signer: Some(MIA) };
         let tip = self.forge.make(making);
         self.story.say(|| format!("dev: mia pushes {}", tip.short()));
@@ -285,7 +314,8 @@ impl Play {
 
     fn judge_end(&mut self) {
         for place in 0..self.sims.len() {
-            let found = end_of(&self.sims[place], place);
+            let sim = &self.sims[place];
+            let found = if sim.world.rooms.is_empty() { end_of(sim, place) } else { end_of_units(sim) };
             self.sims[place].laws.broken.extend(found);
         }
     }
@@ -296,7 +326,7 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
     let mut broken = Vec::new();
     let (world, log) = (&sim.world, sim.world.replay.log());
     for walker in &sim.walkers {
-        let stop = walker.course.overview().and_then(|overview| overview.stop);
+        let stop = walker.overview().and_then(|overview| overview.stop);
         let waits = stop.as_ref().is_some_and(|stop| !stop.reasons.is_empty());
         if walker.course.rest() != Some(Rest::Quiet) && !waits && world.tip.is_some() && !world.deleted {
             let text = format!("{}: {:?}, {:?}", ENVIRONMENTS[place], walker.course.rest(), walker.outstanding);
@@ -351,7 +381,7 @@ fn end_of(sim: &Simulation, place: usize) -> Vec<(&'static str, String)> {
 }
 
 /// Whether a candidate may wait for this for ever, though nothing is wrong with it.
-fn waits_for(code: Code) -> bool {
+pub(crate) fn waits_for(code: Code) -> bool {
     matches!(
         code,
         Code::Frozen | Code::WindowClosed | Code::ApprovalsMissing | Code::AdoptionNeeded | Code::HeldContent

@@ -1,15 +1,21 @@
 //! What a seed chooses: how many environments and agents, who does what, how long that goes on, and what goes wrong.
 
 use super::cluster::Fate;
-use super::content::{BROKEN, NAMES, OUTSIDE};
+use super::content::{ABSENT, BROKEN, NAMES, OF_UNITS, OUTSIDE, UNIT_NAMES, UNITS};
 use super::deeds::{Deed, Way};
 use super::people::{EVE, LENA, MIA, OMAR, Who};
 use super::play::{Act, Script, Span};
 use super::random::Random;
 use super::site::Shape;
 
+/// One seed of so many plays an environment with units.
+const UNITS_EVERY: u64 = 4;
+
 pub(crate) fn script(seed: u64) -> Script {
     let mut random = Random::new(seed);
+    if seed % UNITS_EVERY == UNITS_EVERY - 1 {
+        return of_units(&mut random);
+    }
     let count = [1, 1, 1, 2, 2, 2, 2, 3][random.below(8)];
     let shapes: Vec<Shape> = (0..count).map(|place| shape(&mut random, place)).collect();
     let agents = if random.chance(30) { 2 } else { 1 };
@@ -35,7 +41,72 @@ pub(crate) fn script(seed: u64) -> Script {
             acts.push(Act { place, deed, span: Span::Things(9), luck: None, unrest: 0 });
         }
     }
-    Script { shapes, agents, acts, flaw: None }
+    Script { shapes, agents, acts, units: false, stuck: None, flaw: None }
+}
+
+fn of_units(random: &mut Random) -> Script {
+    let shape = Shape { approvals: 0, finish: false, reverts: false, windows: false, ..shape(random, 0) };
+    let agents = if random.chance(35) { 2 } else { 1 };
+    let act = |deed, span| Act { place: 0, deed, span, luck: None, unrest: 0 };
+    let mut acts = vec![act(Deed::Nothing, Span::Seconds(30))];
+    acts.push(act(push_units(random), Span::Seconds([5, 60, 120][random.below(3)])));
+    if random.chance(40) {
+        acts.push(act(push_units(random), Span::Seconds(120)));
+    }
+    for _ in 0..3 + random.below(7) {
+        let deed = match random.below(20) {
+            0..=9 => push_units(random),
+            10 => hostile(random),
+            11..=13 => state(random),
+            14 => of_their_objects(meddle(random), random),
+            15..=17 => of_their_objects(weather(random), random),
+            _ => disturb(random),
+        };
+        let span = match random.below(8) {
+            0..=3 => Span::Things(random.below(60)),
+            4 => Span::Seconds(1),
+            5 => Span::Seconds(8),
+            6 => Span::Seconds(60),
+            _ => Span::Seconds([400, 400, 400, 1000, 8000][random.below(5)]),
+        };
+        let luck = random.chance(85).then(|| random.number());
+        let unrest = [0, 0, 3, 10][random.below(4)];
+        acts.push(Act { place: 0, deed, span, luck, unrest });
+    }
+    let stuck = random.chance(30).then(|| random.below(UNITS.len() - 1));
+    Script { shapes: vec![shape], agents, acts, units: true, stuck, flaw: None }
+}
+
+/// One unit, several, or what they share.
+fn push_units(random: &mut Random) -> Deed {
+    let mut own = [None; 3];
+    for _ in 0..[0, 1, 1, 1, 2, 3][random.below(6)] {
+        let file = u8::try_from(random.below(32)).expect("because it is small");
+        // Seldom with the object that moves, nor gone, nor unreadable.
+        let file = if random.chance(50) { file & !8 } else { file };
+        let file = if random.chance(8) { file | ABSENT } else { file };
+        own[random.below(3)] = Some(if random.chance(3) { [BROKEN, OUTSIDE][random.below(2)] } else { file });
+    }
+    let mut shared = [None; 2];
+    if own == [None; 3] || random.chance(15) {
+        shared[random.below(2)] = Some(u8::try_from(random.below(4)).expect("because it is small"));
+    }
+    let who = if random.chance(90) { Some([LENA, MIA, OMAR][random.below(3)]) } else { signer(random) };
+    Deed::PushUnits { shared, own, who }
+}
+
+fn of_their_objects(deed: Deed, random: &mut Random) -> Deed {
+    let object = OF_UNITS + random.below(UNIT_NAMES.len());
+    match deed {
+        Deed::Fate { fate, .. } => Deed::Fate { object: OF_UNITS + random.below(3), fate },
+        Deed::Edit { .. } => Deed::Edit { object },
+        Deed::Delete { .. } => Deed::Delete { object },
+        Deed::Unlabel { .. } => Deed::Unlabel { object },
+        Deed::Make { .. } => Deed::Make { object },
+        Deed::Finalizer { .. } => Deed::Finalizer { object },
+        Deed::Deny { .. } => Deed::Deny { object },
+        other => other,
+    }
 }
 
 /// What some seeds begin with, because it comes together too seldom by chance.

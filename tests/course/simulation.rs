@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lockmaster::course::{Answer, Course, Event, Issued, Order, Rest, WakeAt};
-use lockmaster::name::{Code, GroupKind, GroupVersionKind, ObjectKey, Reason};
+use lockmaster::course::{
+    Answer, Appended, Assigned, Courses, Heard, Known, Ledger, Order, Rest, Together, Token, Units, WakeAt,
+};
+use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectKey, Reason, UnitName};
 use lockmaster::plan::OnDrift;
 
 use super::cluster::later;
@@ -64,7 +66,7 @@ impl Simulation {
 
     pub(crate) fn of(world: World, walkers: usize, story: Story) -> Self {
         Simulation {
-            walkers: (0..walkers).map(|_| Walker::new(&world.site, world.soak)).collect(),
+            walkers: (0..walkers).map(|_| Walker::new(&world)).collect(),
             world,
             laws: Laws { alone: walkers == 1, ..Laws::default() },
             random: None,
@@ -86,7 +88,7 @@ impl Simulation {
     pub(crate) fn set_soak(&mut self, seconds: u64) {
         self.world.soak = Duration::from_secs(seconds);
         for walker in &mut self.walkers {
-            *walker = Walker::new(&self.world.site, self.world.soak);
+            *walker = Walker::new(&self.world);
         }
     }
 
@@ -94,12 +96,12 @@ impl Simulation {
     pub(crate) fn set_on_drift(&mut self, on_drift: OnDrift) {
         let mut settings = settings(&self.world.site, self.world.soak);
         settings.policy.on_drift = on_drift;
-        self.walkers[0].course = Course::new(settings);
+        self.walkers[0].course = Courses::new(settings, false);
     }
 
     pub(crate) fn restart(&mut self, who: usize) {
-        self.laws.confirmed.remove(&who);
-        self.walkers[who] = Walker::new(&self.world.site, self.world.soak);
+        self.laws.confirmed.retain(|(other, _), _| *other != who);
+        self.walkers[who] = Walker::new(&self.world);
     }
 
     /// Runs for so many seconds of the world's time.
@@ -183,7 +185,7 @@ impl Simulation {
         let walker = &mut self.walkers[who];
         if !walker.started {
             walker.started = true;
-            return self.step(who, Event::Tick);
+            return self.step(who, Heard::Tick);
         }
         let able = walker.choices(&self.world);
         let choice = match &mut self.random {
@@ -205,17 +207,35 @@ impl Simulation {
         let look = self.world.look(&before);
         self.walkers[who].told = look.clone();
         if look.statements != before.statements {
-            self.step(who, Event::Statements(look.statements));
+            self.step(who, Heard::Statements(look.statements));
         }
         if let Some(tip) = look.tip {
-            let unread = |code: Code| Reason::new(code, "it cannot be read");
-            self.step(who, Event::Tip(tip.map_err(unread)));
+            self.hear_tip(who, tip, before.tip.and_then(Result::ok).as_ref());
         }
         let upstream = self.world.upstream.as_ref().map_or(0, |upstream| upstream.entries);
         if self.walkers[who].told_upstream != upstream {
             self.walkers[who].told_upstream = upstream;
-            self.step(who, Event::Upstream(upstream));
+            self.step(who, Heard::Upstream(upstream));
         }
+    }
+
+    fn hear_tip(&mut self, who: usize, tip: Result<CommitId, Code>, before: Option<&CommitId>) {
+        let unread = |code: Code| Reason::new(code, "it cannot be read");
+        // Where no unit was found nothing was told.
+        let before = before.filter(|before| self.world.units_of(before, None).is_ok());
+        let units = tip.as_ref().map_err(|code| *code).and_then(|tip| self.world.units_of(tip, before));
+        let heard = match units {
+            Ok(units) => {
+                if let Ok(tip) = &tip
+                    && !self.world.rooms.is_empty()
+                {
+                    self.walkers[who].passed = self.walkers[who].passes(&self.world, tip, before);
+                }
+                Heard::Tip(tip.map_err(unread), units)
+            }
+            Err(code) => Heard::Tip(Err(unread(code)), Units::default()),
+        };
+        self.step(who, heard);
     }
 
     fn pick(&mut self, count: usize) -> usize {
@@ -228,15 +248,15 @@ impl Simulation {
 
     fn hear_answer(&mut self, who: usize) {
         let place = self.pick(self.walkers[who].answers.len());
-        let Some((token, answer)) = self.walkers[who].answers.remove(place) else { return };
+        let Some((token, heard)) = self.walkers[who].answers.remove(place) else { return };
         self.walkers[who].outstanding.remove(&token);
         self.walkers[who].answered.push(token);
-        self.step(who, Event::Answer(token, answer));
+        self.step(who, heard);
         if self.chance(5) {
             // A duplicate: its token is no longer awaited.
             let place = self.pick(self.walkers[who].answered.len());
             let token = self.walkers[who].answered[place];
-            self.step(who, Event::Answer(token, Answer::Done));
+            self.step(who, Heard::Answer(token, Answer::Done));
         }
     }
 
@@ -253,7 +273,13 @@ impl Simulation {
                 self.walkers[who].sightings.insert(place, shown.clone());
             }
         }
-        self.step(who, Event::Sighting(shown.sighting()));
+        self.step(who, Heard::Sighting(shown.sighting()));
+        if !self.world.rooms.is_empty() && self.chance(3) {
+            // Another look found what was found before.
+            if let Some(Ok(tip)) = self.walkers[who].told.tip.clone() {
+                self.hear_tip(who, Ok(tip.clone()), Some(&tip));
+            }
+        }
     }
 
     fn carry_out(&mut self, who: usize) {
@@ -272,14 +298,23 @@ impl Simulation {
             None => Loss::Nothing,
             Some(Fault::Lost(loss) | Fault::Crash(loss)) => loss,
         };
-        let Issued { token, order } = issued;
-        self.story.order(&self.world, who, &order, fault);
+        let Assigned { token, unit, order } = issued;
+        self.story.order(&self.world, who, (&unit, &order), fault);
         self.world.machine = self.time_of(who);
-        self.laws.before_effect(&self.world, who, &order);
+        self.laws.before_effect(&self.world, who, (&unit, &order));
         let entries = self.world.entries();
-        let answer = self.world.carry_out(&mut self.walkers[who].desk, &order, loss);
+        let inventory = self.world.rooms.get(&unit).map(|room| room.inventory.clone());
+        let pinned = self.walkers[who].replaces.remove(&token);
+        self.walkers[who].desk.pin(pinned);
+        let heard = self.world.hear(&mut self.walkers[who].desk, (token, &unit), &order, loss);
+        if let Some(before) = inventory.filter(|_| matches!(order, Order::WriteInventory(_))) {
+            self.laws.replaced(&self.world, &self.walkers[who], &unit, &before);
+        }
         let alone = self.walkers.len() == 1;
         self.laws.after_effect(&self.world, alone);
+        if alone && matches!(order, Order::Collect(_)) {
+            self.laws.collected(&self.world);
+        }
         if self.world.entries() > entries {
             self.laws.appended(&self.world, &self.walkers[who], Some(who));
         }
@@ -290,7 +325,7 @@ impl Simulation {
         if matches!(fault, Some(Fault::Crash(_))) {
             self.restart(who);
         } else {
-            self.walkers[who].answers.push_back((token, answer));
+            self.walkers[who].answers.push_back((token, heard));
         }
     }
 
@@ -352,9 +387,9 @@ impl Simulation {
         self.world.now.checked_add(self.walkers[who].skew).expect("because clocks jump by hours")
     }
 
-    pub(crate) fn step(&mut self, who: usize, event: Event) {
+    pub(crate) fn step(&mut self, who: usize, heard: Heard) {
         let now = self.time_of(who);
-        let (issued, wake) = self.walkers[who].course.step(event, now);
+        let (issued, wake) = self.walkers[who].course.step(heard, now);
         let wake = wake.map(|WakeAt(time)| time);
         if wake.is_some_and(|time| time <= now) {
             self.laws.broken("wakes later", "the course asks to be woken at a time that has passed");
@@ -368,8 +403,12 @@ impl Simulation {
             for _ in 0..=usize::from(twice) {
                 self.issued += 1;
                 let alone = self.walkers.len() == 1;
-                self.laws.issued(&self.world, &self.walkers[who], &order.order, alone);
+                self.laws.issued(&self.world, &self.walkers[who], (&order.unit, &order.order), alone);
                 let errand = Errand::of(&order.order);
+                if matches!(order.order, Order::WriteInventory(_)) {
+                    let version = self.walkers[who].desk.version_of(&order.unit);
+                    self.walkers[who].replaces.insert(order.token, version);
+                }
                 self.walkers[who].outstanding.insert(order.token, errand);
             }
             self.walkers[who].pending.push_back(order);
@@ -406,8 +445,36 @@ impl Simulation {
         for who in 0..self.walkers.len() {
             let walker = &self.walkers[who];
             if !walker.asleep && walker.started && walker.wake.is_some_and(|wake| wake <= now) {
-                self.step(who, Event::Tick);
+                self.step(who, Heard::Tick);
             }
         }
+    }
+}
+
+/// What the walk of an environment without units hears of an answer.
+pub(crate) fn heard(token: Token, answer: Answer) -> Heard {
+    let whole = UnitName::whole();
+    match answer {
+        Answer::Log(read) => {
+            let ledger = |known: Box<Known>| {
+                let Known { log, inventory, cluster, agent_key } = *known;
+                let (logs, inventories) = ([(whole.clone(), log.clone())].into(), [(whole.clone(), inventory)].into());
+                Box::new(Ledger { whole: log.clone(), common: log, logs, inventories, cluster, agent_key })
+            };
+            Heard::Read(token, read.map(ledger))
+        }
+        Answer::Appended(appended) => {
+            let together = match appended {
+                Appended::Ours(log) => {
+                    Together::Ours { whole: log.clone(), common: log.clone(), logs: [(whole, *log)].into() }
+                }
+                Appended::Taken => Together::Taken,
+                Appended::Unknown(reason) => Together::Unknown(reason),
+                Appended::Unwritable(reason) => Together::Unwritable(reason),
+                Appended::Overtaken(_) => unreachable!("because no journal says so"),
+            };
+            Heard::Written(token, together)
+        }
+        answer => Heard::Answer(token, answer),
     }
 }

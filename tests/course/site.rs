@@ -14,7 +14,7 @@ use lockmaster::render::{Renderer, Sources};
 use lockmaster::revision::{Carriers, Ground, Trust};
 
 use super::cluster::SET_ID;
-use super::content::{ENVIRONMENTS, path_of};
+use super::content::{ENVIRONMENTS, UNITS, path_of};
 use super::people::{MIA, OMAR, PEOPLE, mail, signers};
 use super::shop::NAMESPACE;
 
@@ -49,6 +49,8 @@ pub(crate) struct Site {
     pub(crate) trust: Trust,
     pub(crate) sources: Sources,
     pub(crate) shape: Shape,
+    /// Which of [`UNITS`] it is narrowed to.
+    pub(crate) unit: Option<usize>,
 }
 
 pub(crate) fn principals(who: &[usize]) -> BTreeSet<Principal> {
@@ -69,6 +71,13 @@ impl Site {
         Site::new(place, shape, vec![path_of("deploy"), own(place)], others)
     }
 
+    /// One unit of the first environment.
+    pub(crate) fn of_unit(unit: usize, shape: Shape) -> Self {
+        let mut site = Site::new(0, shape, vec![path_of(&format!("apps/{}", UNITS[unit]))], Vec::new());
+        (site.sources.renderer, site.unit) = (Renderer::Auto, Some(unit));
+        site
+    }
+
     fn new(place: usize, shape: Shape, paths: Vec<RepoPath>, others: Vec<RepoPath>) -> Self {
         let environment = ENVIRONMENTS[place].parse().expect("because it is a name");
         let writers = shape.writers.then(|| principals(&[MIA, OMAR]));
@@ -81,7 +90,7 @@ impl Site {
             carriers: Carriers::Plain,
         };
         let sources = Sources { paths, renderer: Renderer::Plain };
-        Site { place, rules: rules(place, shape, layout, writers), trust, sources, shape }
+        Site { place, rules: rules(place, shape, layout, writers), trust, sources, shape, unit: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use lockmaster::course::Order;
 use lockmaster::deploylog::{Action, Proposal};
-use lockmaster::name::ObjectKey;
+use lockmaster::name::{ObjectKey, UnitName};
 
 use super::simulation::Fault;
 use super::world::{Afloat, Loss, World};
@@ -48,12 +48,13 @@ impl Story {
     }
 
     /// An order is carried out.
-    pub(crate) fn order(&self, world: &World, who: usize, order: &Order, fault: Option<Fault>) {
+    pub(crate) fn order(&self, world: &World, who: usize, (unit, order): (&UnitName, &Order), fault: Option<Fault>) {
         let quiet = matches!(order, Order::Tell(_) | Order::Collect(_) | Order::Watch { .. } | Order::Look { .. });
         if quiet && fault.is_none() {
             return;
         }
-        self.say(|| format!("{}: agent {who} {}{}", name(world), worded(order), worded_fault(fault)));
+        let unit = if unit.is_whole() { String::new() } else { format!(" for {unit}") };
+        self.say(|| format!("{}: agent {who} {}{unit}{}", name(world), worded(order), worded_fault(fault)));
     }
 
     /// A late write has its effect.
@@ -61,7 +62,7 @@ impl Story {
         self.say(|| {
             let what = match afloat {
                 Afloat::Entry(sealed) => format!("the entry {}", sealed.sequence),
-                Afloat::Inventory(inventory, _) => format!("the inventory for {}", inventory.sequence),
+                Afloat::Inventory(unit, inventory, _) => format!("the inventory of {unit} for {}", inventory.sequence),
                 Afloat::Apply(manifest, _) => format!("the apply of {}", short(&manifest.key)),
                 Afloat::Delete(key, _) => format!("the delete of {}", short(key)),
             };
@@ -134,6 +135,10 @@ fn worded_entry(proposal: &Proposal) -> String {
     }
     if let Some(commit) = &proposal.commit {
         let _ = write!(text, " of {}", commit.id.short());
+    }
+    if !proposal.units.iter().all(UnitName::is_whole) {
+        let units: Vec<&str> = proposal.units.iter().map(UnitName::as_str).collect();
+        let _ = write!(text, " for {}", units.join(" and "));
     }
     if let Some(of) = proposal.of {
         let _ = write!(text, " for {of}");

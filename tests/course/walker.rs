@@ -1,15 +1,15 @@
 //! One agent: its course, and everything on its way to and from it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lockmaster::course::{Answer, Course, Issued, Sighting, Token};
-use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName};
+use lockmaster::course::{Assigned, Courses, Heard, Known, Overview, Sighting, Token};
+use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use serde_json::Value;
 
 use super::laws::Errand;
-use super::site::{Site, settings};
+use super::site::settings;
+use super::units::Passed;
 use super::world::{Desk, World};
 
 /// What a watch shows.
@@ -68,16 +68,19 @@ impl World {
 }
 
 pub(crate) struct Walker {
-    pub(crate) course: Course,
+    pub(crate) course: Courses,
     pub(crate) desk: Desk,
-    pub(crate) pending: VecDeque<Issued>,
-    pub(crate) answers: VecDeque<(Token, Answer)>,
+    pub(crate) pending: VecDeque<Assigned>,
+    pub(crate) answers: VecDeque<(Token, Heard)>,
     pub(crate) outstanding: BTreeMap<Token, Errand>,
     pub(crate) answered: Vec<Token>,
     pub(crate) watched: BTreeSet<GroupKind>,
     pub(crate) kinds: BTreeSet<GroupVersionKind>,
     pub(crate) sightings: VecDeque<Shown>,
     pub(crate) told: Look,
+    pub(crate) passed: Option<Passed>,
+    /// By order: the version of the inventory that it is to replace.
+    pub(crate) replaces: BTreeMap<Token, u64>,
     /// The entries of the log upstream that it was told of.
     pub(crate) told_upstream: u64,
     /// When it is woken, by the time of the servers.
@@ -91,9 +94,10 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    pub(crate) fn new(site: &Site, soak: Duration) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
+        let units = !world.rooms.is_empty();
         Walker {
-            course: Course::new(settings(site, soak)),
+            course: Courses::new(settings(&world.site, world.soak), units),
             desk: Desk::default(),
             pending: VecDeque::new(),
             answers: VecDeque::new(),
@@ -103,6 +107,8 @@ impl Walker {
             kinds: BTreeSet::new(),
             sightings: VecDeque::new(),
             told: Look::default(),
+            passed: None,
+            replaces: BTreeMap::new(),
             told_upstream: 0,
             wake: None,
             started: false,
@@ -110,6 +116,16 @@ impl Walker {
             skew: SignedDuration::ZERO,
             jumped: SignedDuration::ZERO,
         }
+    }
+
+    /// What the walk of an environment without units knows.
+    pub(crate) fn known(&self) -> Option<&Known> {
+        self.course.known(&UnitName::whole())
+    }
+
+    /// How an environment without units stands.
+    pub(crate) fn overview(&self) -> Option<Overview> {
+        self.course.overview()?.units.remove(&UnitName::whole())
     }
 
     /// Whether the repository, or the log upstream, has something that it was not told: as [`World::look`] has it, and

@@ -12,7 +12,7 @@ use lockmaster::course::{
 };
 use lockmaster::deploylog::{self, Proposal, Recalled, Replay, Sealed, StandingRelease, Stored};
 use lockmaster::manifest::{Manifest, ManifestSet};
-use lockmaster::name::{Code, CommitId, Digest, ObjectKey, Reason, RefName};
+use lockmaster::name::{Code, CommitId, Digest, ObjectKey, Reason, RefName, UnitName};
 use lockmaster::plan::{Inventory, Live, Member};
 use lockmaster::revision::FirstSeen;
 use lockmaster::revision::statement::{RawTag, Verb};
@@ -23,6 +23,7 @@ use super::cluster::{Cluster, later};
 use super::facts::Upstream;
 use super::forge::Forge;
 use super::people::Who;
+use super::rooms::Room;
 use super::site::{Site, log_name};
 
 /// Stored bytes are left alone for this many seconds, as the journal's edge does.
@@ -53,9 +54,13 @@ pub(crate) enum Flaw {
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     /// How many entries the log had when it was last read or written.
-    entries: usize,
+    pub(super) entries: usize,
     standing: Option<StandingRelease>,
-    version: Option<u64>,
+    pub(super) version: Option<u64>,
+    /// What stands of each unit, and the version of its inventory.
+    pub(super) units: BTreeMap<UnitName, (Option<StandingRelease>, u64)>,
+    /// The version that the next write of an inventory replaces: the one that was known when it was ordered.
+    pub(super) pinned: Option<u64>,
     /// What it was made believe.
     lie: Option<Box<Replay>>,
 }
@@ -73,7 +78,7 @@ pub(crate) struct Said {
 #[derive(Debug)]
 pub(crate) enum Afloat {
     Entry(Sealed),
-    Inventory(Inventory, Option<u64>),
+    Inventory(UnitName, Inventory, Option<u64>),
     Apply(Box<Manifest>, bool),
     Delete(ObjectKey, Member),
 }
@@ -106,6 +111,10 @@ pub(crate) struct World {
     pub(crate) archive: BTreeMap<Digest, Rc<ManifestSet>>,
     pub(crate) inventory: Inventory,
     pub(crate) inventory_version: u64,
+    /// What each unit has of its own, where there are units.
+    pub(crate) rooms: BTreeMap<UnitName, Room>,
+    /// The unit whose order is carried out.
+    pub(crate) unit: UnitName,
     pub(crate) replay: Replay,
     /// When each entry reached the store.
     pub(crate) stored_at: Vec<Timestamp>,
@@ -124,7 +133,7 @@ pub(crate) struct World {
     pub(crate) late: BTreeSet<ObjectKey>,
 }
 
-fn lost() -> Reason {
+pub(crate) fn lost() -> Reason {
     Reason::new(Code::ClusterUnreachable, "nobody answered")
 }
 
@@ -153,6 +162,8 @@ impl World {
             archive: BTreeMap::new(),
             inventory: Inventory::default(),
             inventory_version: 0,
+            rooms: BTreeMap::new(),
+            unit: UnitName::whole(),
             replay: Replay::new(log_name(&site), key.fingerprint()),
             stored_at: Vec::new(),
             site,
@@ -245,7 +256,8 @@ impl World {
 
     fn read_log(&self, desk: &mut Desk) -> Known {
         let standing = self.replay.log().standing.clone();
-        *desk = Desk { entries: self.entries(), standing, version: Some(self.inventory_version), lie: None };
+        let version = Some(self.inventory_version);
+        *desk = Desk { entries: self.entries(), standing, version, ..Desk::default() };
         Known {
             log: self.replay.log().clone(),
             inventory: self.inventory.clone(),
@@ -284,24 +296,24 @@ impl World {
         Appended::Ours(Box::new(self.replay.log().clone()))
     }
 
-    fn seal(&self, desk: &Desk, proposal: &Proposal) -> Sealed {
+    pub(super) fn seal(&self, desk: &Desk, proposal: &Proposal) -> Sealed {
         let log = desk.lie.as_ref().map_or(self.replay.log(), |lie| lie.log());
         deploylog::seal(&log_name(&self.site), log, proposal, &self.key, self.machine)
     }
 
-    fn store_entry(&mut self, sealed: Sealed) {
+    pub(super) fn store_entry(&mut self, sealed: Sealed) {
         let stored = Stored { sequence: sealed.sequence, bytes: sealed.bytes, stored_at: self.now };
         self.replay.add(&stored).expect("because the chain is unbroken and the place was free");
         self.stored_at.push(self.now);
     }
 
     /// A write leaves the agent, and nobody knows when it comes to the store.
-    fn set_afloat(&mut self, desk: &Desk, order: &Order, seconds: u64) {
+    pub(super) fn set_afloat(&mut self, desk: &Desk, order: &Order, seconds: u64) {
         let afloat = match order {
             Order::Append(proposal) if self.writable && desk.lie.is_none() && desk.entries == self.entries() => {
                 Afloat::Entry(self.seal(desk, proposal))
             }
-            Order::WriteInventory(inventory) => Afloat::Inventory(inventory.clone(), desk.version),
+            Order::WriteInventory(inventory) => Afloat::Inventory(self.unit.clone(), inventory.clone(), desk.version),
             Order::Apply { manifest, force, .. } => Afloat::Apply(manifest.clone(), *force),
             Order::Delete { key, member } => Afloat::Delete(key.clone(), member.clone()),
             _ => return,
@@ -329,12 +341,12 @@ impl World {
                     self.store_entry(sealed);
                 }
             }
-            Afloat::Inventory(inventory, version) => {
-                if version == Some(self.inventory_version) {
-                    self.inventory = inventory;
-                    self.inventory_version += 1;
+            Afloat::Inventory(unit, inventory, version) => self.within(&unit, |world| {
+                if version == Some(world.inventory_version) {
+                    world.inventory = inventory;
+                    world.inventory_version += 1;
                 }
-            }
+            }),
             Afloat::Apply(manifest, force) => {
                 self.late.insert(manifest.key.clone());
                 self.cluster.apply(&manifest, force, self.now);
@@ -344,7 +356,9 @@ impl World {
     }
 
     fn recall(&self, desk: &Desk) -> Result<Recalled, Reason> {
-        let standing = desk.standing.as_ref().expect("because only what stands is recalled");
+        let standing = if self.unit.is_whole() { desk.standing.as_ref() } else { desk.standing_of(&self.unit) };
+        let nothing = || Reason::new(Code::Bug, "nothing stands that could be recalled");
+        let standing = standing.ok_or_else(nothing)?;
         let missing = || Reason::new(Code::ClusterUnreachable, "the bytes are not stored");
         let (bytes, _) = self.releases.get(&standing.release).ok_or_else(missing)?;
         Ok(Recalled::new(standing, bytes.to_vec()).expect("because bytes are stored under their digest"))

@@ -15,11 +15,6 @@ impl Course {
         self.file_log(Ok(Box::new(known)), now);
     }
 
-    /// Whether what was read for somebody else cannot be older than what it knows.
-    pub(super) fn may_hear(&self) -> bool {
-        !self.awaits(&Awaited::Append) && !self.awaits(&Awaited::Inventory)
-    }
-
     /// Takes the log with an entry about the environment, which may change what its gates say.
     pub(super) fn hear_of(&mut self, log: Log, now: Timestamp) {
         self.known_at = now;
@@ -37,6 +32,7 @@ impl Course {
             self.known_at = now;
             known.log.accepted.clone_from(accepted);
             known.log.accepted_before.clone_from(before);
+            self.ahead.accept(&known.log);
         }
     }
 
@@ -78,10 +74,33 @@ impl Course {
 
     /// Whether it holds an object, or is about to.
     pub(super) fn claims(&self, key: &ObjectKey) -> bool {
+        let mut candidates = [self.ahead.admitted(), self.back.admitted()].into_iter().flatten();
+        self.holds(key) || candidates.any(|candidate| candidate.opening.admitted.set().get(key).is_some())
+    }
+
+    /// Whether its inventory or its standing release names an object.
+    pub(super) fn holds(&self, key: &ObjectKey) -> bool {
         let member = self.known.as_ref().is_some_and(|known| known.inventory.members.contains_key(key));
-        let candidates = [self.ahead.admitted(), self.back.admitted()].into_iter().flatten();
-        let about_to = candidates.into_iter().any(|candidate| candidate.opening.admitted.set().get(key).is_some());
-        member || about_to || self.behind.release.as_ref().is_some_and(|release| release.packed.contains(key))
+        member || self.behind.release.as_ref().is_some_and(|release| release.packed.contains(key))
+    }
+
+    /// The objects of its standing release, once that is known.
+    pub(super) fn objects(&self) -> Option<impl Iterator<Item = &ObjectKey>> {
+        self.behind.release.as_ref().map(|release| release.objects.keys())
+    }
+
+    /// The objects that an opening of it names which is to be written.
+    pub(super) fn opens(&self) -> impl Iterator<Item = &ObjectKey> {
+        let opening = self.ahead.opening().or(self.back.opening());
+        opening.into_iter().flat_map(|candidate| candidate.opening.admitted.set().objects().map(|(key, _)| key))
+    }
+
+    /// Whether a release of it stands of which neither its bytes nor its inventory tell yet what it names.
+    pub(super) fn is_unknown(&self) -> bool {
+        let newer = |known: &Known| {
+            known.log.standing.as_ref().is_some_and(|standing| standing.sequence > known.inventory.sequence)
+        };
+        self.behind.release.is_none() && self.known.as_deref().is_some_and(newer)
     }
 
     /// Reads what an earlier life of the agent wrote and nobody has shown yet.
@@ -90,6 +109,10 @@ impl Course {
             let unseen: Vec<ObjectKey> = release.unseen.iter().cloned().collect();
             release.looks.extend(unseen);
         }
+    }
+
+    pub(super) fn is_writing_inventory(&self) -> bool {
+        self.awaits(&Awaited::Inventory)
     }
 
     pub(super) fn is_recalling(&self) -> bool {

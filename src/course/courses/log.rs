@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::backoff::Backoff;
-use super::super::{Answer, Appended, Event, Known, Order, Token};
+use super::super::{Answer, Appended, Event, InventoryWritten, Known, Order, Token};
 use super::{Courses, Ledger, Together, Waiting};
 use crate::deploylog::{EntryCommit, Log};
-use crate::name::{Reason, UnitName};
+use crate::name::{Code, Reason, UnitName};
 use crate::plan::Inventory;
 
 impl Courses {
@@ -29,10 +29,10 @@ impl Courses {
     ) {
         let again = |reason: &Reason| Appended::Unknown(reason.clone());
         match written {
-            Together::Ours { whole, common, mut logs } => {
+            Together::Ours { whole, common, logs } => {
                 self.learn(&whole, &common, now);
                 for (unit, token) in units {
-                    let log = logs.remove(&unit).unwrap_or_else(|| (*common).clone());
+                    let log = logs.get(&unit).unwrap_or(&common).clone();
                     self.tell(&unit, Event::Answer(token, Answer::Appended(Appended::Ours(Box::new(log)))), now);
                 }
                 if about_all {
@@ -57,6 +57,15 @@ impl Courses {
                 }
             }
         }
+    }
+
+    /// Answers a proposal that is not written. Whoever forgot the log meanwhile reads it.
+    pub(super) fn give_back(&mut self, unit: &UnitName, token: Token, now: Timestamp) {
+        let appended = match self.known(unit) {
+            Some(known) => Appended::Overtaken(Box::new(known.log.clone())),
+            None => Appended::Taken,
+        };
+        self.tell(unit, Event::Answer(token, Answer::Appended(appended)), now);
     }
 
     /// Lets those propose anew who waited for the pen while something was written that concerns them.
@@ -94,7 +103,8 @@ impl Courses {
         let ledger = match read {
             Ok(ledger) => ledger,
             Err(reason) => {
-                if self.named && readers.is_empty() {
+                self.lost.ask_again();
+                if self.named && (readers.is_empty() || !self.lost.seen.is_empty()) {
                     self.read_wanted = true;
                     self.reading.failed(now, None);
                 }
@@ -110,8 +120,11 @@ impl Courses {
             self.common =
                 Some(Known { log: ledger.common.clone(), inventory: Inventory::default(), cluster, agent_key });
             self.whole = Some(ledger.whole.clone());
-            for (unit, inventory) in &ledger.inventories {
-                self.house(unit, inventory.members.keys());
+            for doomed in [true, false] {
+                for (unit, inventory) in &ledger.inventories {
+                    let members = inventory.members.iter().filter(|(_, member)| member.doomed == doomed);
+                    self.house(unit, members.map(|(key, _)| key));
+                }
             }
             for unit in ledger.logs.keys() {
                 self.begin(unit, Some(ledger.of(unit)), now);
@@ -125,9 +138,26 @@ impl Courses {
         if self.named {
             // What waited was proposed to the log as it was.
             for (unit, token) in self.queue.clear() {
+                self.catch_up(&unit, &ledger, now);
                 let log = Box::new(ledger.of(&unit).log);
                 self.tell(&unit, Event::Answer(token, Answer::Appended(Appended::Overtaken(log))), now);
             }
+            self.withdraw_inventories(&ledger, now);
+            self.place_lost(now);
+        }
+    }
+
+    /// Somebody else wrote an inventory that was to be replaced.
+    fn withdraw_inventories(&mut self, ledger: &Ledger, now: Timestamp) {
+        for (unit, token, inventory) in std::mem::take(&mut self.inventories) {
+            let known = self.units.get(&unit).and_then(|course| course.known());
+            if known.is_some_and(|known| known.inventory == ledger.of(&unit).inventory) {
+                self.inventories.push((unit, token, inventory));
+                continue;
+            }
+            let text = format!("the inventory of unit `{unit}` was written by somebody else");
+            let lost = InventoryWritten::Lost(Reason::new(Code::JournalUnwritable, text));
+            self.tell(&unit, Event::Answer(token, Answer::Inventory(lost)), now);
         }
     }
 
@@ -137,13 +167,30 @@ impl Courses {
         let waits: BTreeSet<UnitName> = self.queue.units().cloned().collect();
         let units: Vec<UnitName> = self.units.keys().filter(|unit| !asked(unit)).cloned().collect();
         for unit in units {
-            let known = ledger.of(&unit);
-            let Some(course) = self.units.get_mut(&unit) else { continue };
-            let old = course.known().is_none_or(|old| old.log.entries.len() != known.log.entries.len());
-            if old && !waits.contains(&unit) && course.may_hear() {
-                course.hear_log(known, now);
+            if !waits.contains(&unit) && self.catch_up(&unit, ledger, now) {
                 self.tell(&unit, Event::Tick, now);
             }
         }
+    }
+
+    /// Tells a unit what was read, if that is news. Says whether it was.
+    fn catch_up(&mut self, unit: &UnitName, ledger: &Ledger, now: Timestamp) -> bool {
+        let Some(course) = self.units.get_mut(unit) else { return false };
+        let mut read = ledger.of(unit);
+        match course.known() {
+            // What it writes may be newer than what was read.
+            Some(known) if course.is_writing_inventory() => read.inventory.clone_from(&known.inventory),
+            None if course.is_writing_inventory() => return false,
+            Some(_) | None => {}
+        }
+        let same = |known: &Known| {
+            let accepted = known.log.accepted == read.log.accepted;
+            accepted && known.log.entries.len() == read.log.entries.len() && known.inventory == read.inventory
+        };
+        let news = !course.known().is_some_and(same);
+        if news {
+            course.hear_log(read, now);
+        }
+        news
     }
 }

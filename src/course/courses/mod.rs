@@ -16,9 +16,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
-use super::{Answer, Appended, Course, Event, Issued, Known, Order, Overview, Progress, Rest, Settings, Token, WakeAt};
+use super::{Answer, Course, Event, Issued, Known, Order, Overview, Progress, Rest, Settings, Sighting, Token, WakeAt};
 use crate::deploylog::Log;
 use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
+use crate::plan::Inventory;
 use crate::render;
 
 pub use objects::of_another;
@@ -56,6 +57,16 @@ struct Watched {
     all: BTreeSet<GroupVersionKind>,
 }
 
+/// Objects with our label that no unit is known to hold. Another agent may have opened a release that names them: the log
+/// and the inventories as they were read after the sight of them tell.
+#[derive(Debug, Default)]
+struct Lost {
+    /// Seen since the read was asked for that is in flight, if one is.
+    seen: BTreeMap<ObjectKey, Sighting>,
+    /// Seen before that.
+    asked: BTreeMap<ObjectKey, Sighting>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Courses {
@@ -81,9 +92,13 @@ pub struct Courses {
     upstream: Option<u64>,
     queue: Queue,
     confirms: Vec<Asking>,
+    /// Inventories that are written once the log was read that is being read: whoever carries that out knows then which
+    /// version each of them replaces.
+    inventories: Vec<(UnitName, Token, Inventory)>,
     watched: Watched,
     /// Which unit holds, or is about to hold, an object.
     homes: HashMap<ObjectKey, UnitName>,
+    lost: Lost,
     collect: bool,
     waiting: BTreeMap<Token, Waiting>,
     next_token: u64,
@@ -116,8 +131,10 @@ impl Courses {
             upstream: None,
             queue: Queue::default(),
             confirms: Vec::new(),
+            inventories: Vec::new(),
             watched: Watched::default(),
             homes: HashMap::new(),
+            lost: Lost::default(),
             collect: false,
             waiting: BTreeMap::new(),
             next_token: 0,
@@ -189,6 +206,12 @@ impl Courses {
             None => self.whole.as_ref()?,
         };
         log.entries.last().map(|last| last.sequence)
+    }
+
+    /// The log and inventory of a unit as last read, if they were.
+    #[must_use]
+    pub fn known(&self, unit: &UnitName) -> Option<&Known> {
+        self.units.get(unit)?.known()
     }
 
     /// How far the standing releases have come, for progress on a terminal.
@@ -274,6 +297,7 @@ impl Courses {
                     self.reading = Backoff::default();
                 }
             }
+            Order::Append(_) if self.named && self.is_contested(unit) => self.give_back(unit, token, now),
             Order::Append(proposal) => self.queue.put(unit, token, *proposal),
             Order::Confirm(keys) => self.confirms.push(Asking { unit: unit.clone(), token, keys }),
             Order::Watch { kinds, anew } if self.named => {
@@ -285,10 +309,11 @@ impl Courses {
                 self.collect |= self.units.get(unit).is_some_and(Course::has_surplus);
                 self.tell(unit, Event::Answer(token, Answer::Done), now);
             }
+            Order::WriteInventory(inventory) if self.named => {
+                self.house(unit, inventory.members.keys());
+                self.inventories.push((unit.clone(), token, inventory));
+            }
             order => {
-                if let Order::WriteInventory(inventory) = &order {
-                    self.house(unit, inventory.members.keys());
-                }
                 self.assign(Waiting::Unit(unit.clone(), token), unit.clone(), order);
             }
         }
@@ -314,9 +339,15 @@ impl Courses {
         let reads = self.awaits(|waiting| matches!(waiting, Waiting::Log));
         let appends = self.awaits(|waiting| matches!(waiting, Waiting::Append(..)));
         if self.read_wanted && !reads && !appends && !self.stopping && self.reading.is_due(now) {
+            self.lost.ask();
             self.assign_for_all(Waiting::Log, Order::ReadLog);
         } else if !reads && !appends && (!self.read_wanted || self.stopping) {
             self.append();
+        }
+        if !self.awaits(|waiting| matches!(waiting, Waiting::Log)) {
+            for (unit, token, inventory) in std::mem::take(&mut self.inventories) {
+                self.assign(Waiting::Unit(unit.clone(), token), unit, Order::WriteInventory(inventory));
+            }
         }
         if !self.confirms.is_empty() && !self.awaits(|waiting| matches!(waiting, Waiting::Confirm(_))) {
             let asking = std::mem::take(&mut self.confirms);
@@ -357,11 +388,7 @@ impl Courses {
         {
             // An opening at a commit that is not the tip any more could move the accepted head back.
             for (unit, token) in self.queue.withdraw(commit) {
-                let Some(log) = self.units.get(&unit).and_then(|course| course.known()).map(|known| known.log.clone())
-                else {
-                    continue;
-                };
-                self.tell(&unit, Event::Answer(token, Answer::Appended(Appended::Overtaken(Box::new(log)))), now);
+                self.give_back(&unit, token, now);
             }
         }
         let same = self.named && tip.is_ok() && before.as_ref() == Some(&tip);
@@ -397,7 +424,13 @@ impl Courses {
                 let judged = Box::new(self.unless_taken(&unit, *judged, now));
                 self.tell(&unit, Event::Answer(token, Answer::RolledBack(judged)), now);
             }
-            (Some(Waiting::Unit(unit, token)), answer) => self.tell(&unit, Event::Answer(token, answer), now),
+            (Some(Waiting::Unit(unit, token)), answer) => {
+                let recalled = matches!(answer, Answer::Recalled(Ok(_)));
+                self.tell(&unit, Event::Answer(token, answer), now);
+                if recalled && self.named {
+                    self.house_release(&unit);
+                }
+            }
             (Some(Waiting::Confirm(asking)), Answer::Confirmed(read)) => self.file_confirmed(asking, &read, now),
             (_, _) => {}
         }

@@ -6,21 +6,77 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::super::backoff::later;
+use super::super::object::version;
 use super::super::{Answer, Course, Event, Glance, Judged, Order, Sighting, Verdict};
-use super::{Asking, Courses, Waiting, Watched};
+use super::{Asking, Courses, Lost, Waiting, Watched};
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason, UnitName};
 
 /// When a unit is judged again that wanted an object of another.
 const LET_GO: Duration = Duration::from_secs(10);
 
+impl Lost {
+    /// A read is asked for.
+    pub(super) fn ask(&mut self) {
+        self.asked.append(&mut self.seen);
+    }
+
+    /// It failed.
+    pub(super) fn ask_again(&mut self) {
+        let mut all = std::mem::take(&mut self.asked);
+        all.append(&mut self.seen);
+        self.seen = all;
+    }
+
+    /// It is gone, unless it was seen at a newer version than that.
+    fn forget(&mut self, key: &ObjectKey, at: Option<u64>) {
+        for lost in [&mut self.seen, &mut self.asked] {
+            let seen = match lost.get(key) {
+                Some(Sighting::Object(_, value) | Sighting::Metadata(_, value)) => version(value),
+                _ => None,
+            };
+            if at.is_none() || seen <= at {
+                lost.remove(key);
+            }
+        }
+    }
+}
+
 impl Courses {
-    /// Shows a sighting to the unit that it is about; what no unit knows is a stray of the first.
+    /// Shows a sighting to the unit that it is about. What no unit knows is a stray of the first, once the log was read
+    /// after the sight of it.
     pub(super) fn see(&mut self, sighting: Sighting, now: Timestamp) {
+        let unknown = |key: &ObjectKey| self.named && self.home(key).is_none();
+        match &sighting {
+            Sighting::Object(key, _) | Sighting::Metadata(key, _) if unknown(key) => {
+                self.lost.asked.remove(key);
+                self.lost.seen.insert(key.clone(), sighting);
+                self.read_wanted = true;
+            }
+            Sighting::Gone(key, at) => {
+                self.lost.forget(key, *at);
+                self.show(sighting, now);
+            }
+            _ => self.show(sighting, now),
+        }
+    }
+
+    /// The log was read: whose is what was seen before that?
+    pub(super) fn place_lost(&mut self, now: Timestamp) {
+        for (_, sighting) in std::mem::take(&mut self.lost.asked) {
+            self.show(sighting, now);
+        }
+        self.read_wanted |= !self.lost.seen.is_empty();
+    }
+
+    fn show(&mut self, sighting: Sighting, now: Timestamp) {
         let unit = match &sighting {
             Sighting::Object(key, _) | Sighting::Metadata(key, _) | Sighting::Gone(key, _) => {
-                let first = || self.units.keys().next().cloned();
-                let home = if self.named { self.homes.get(key).cloned() } else { None };
-                home.or_else(first)
+                let first = || {
+                    let ready = self.units.iter().find(|(_, course)| course.objects().is_some());
+                    ready.map(|(unit, _)| unit).or(self.units.keys().next()).cloned()
+                };
+                // Who had it last may know why it is there.
+                self.home(key).or_else(|| self.homes.get(key)).cloned().or_else(first)
             }
             Sighting::Listing(_) | Sighting::Listed(_) | Sighting::Unwatched(..) => None,
         };
@@ -33,6 +89,36 @@ impl Courses {
             }
             (None, _) => {}
         }
+    }
+
+    /// The unit that holds an object.
+    fn home(&self, key: &ObjectKey) -> Option<&UnitName> {
+        let home = self.homes.get(key)?;
+        self.units.get(home).filter(|course| course.holds(key)).map(|_| home)
+    }
+
+    /// The bytes of its standing release may have come.
+    pub(super) fn house_release(&mut self, unit: &UnitName) {
+        let keys: Vec<ObjectKey> =
+            self.units.get(unit).and_then(Course::objects).map(|keys| keys.cloned().collect()).unwrap_or_default();
+        self.house(unit, keys.iter());
+    }
+
+    /// Whether the opening that a unit proposes may name what is in another: it was judged before that was known.
+    pub(super) fn is_contested(&self, unit: &UnitName) -> bool {
+        let Some(course) = self.units.get(unit) else { return false };
+        let taken = |key: &ObjectKey| self.of_another(unit, key).is_some();
+        let mut keys = course.opens().peekable();
+        keys.peek().is_some() && (self.is_one_unknown(unit) || keys.any(taken))
+    }
+
+    fn of_another(&self, unit: &UnitName, key: &ObjectKey) -> Option<&UnitName> {
+        let home = self.homes.get(key).filter(|home| *home != unit)?;
+        self.units.get(home).filter(|course| course.claims(key)).map(|_| home)
+    }
+
+    fn is_one_unknown(&self, unit: &UnitName) -> bool {
+        self.units.iter().any(|(other, course)| other != unit && course.is_unknown())
     }
 
     pub(super) fn house<'k>(&mut self, unit: &UnitName, keys: impl Iterator<Item = &'k ObjectKey>) {
@@ -60,11 +146,13 @@ impl Courses {
             return judged;
         }
         let keys: Vec<ObjectKey> = opening.admitted.set().objects().map(|(key, _)| key.clone()).collect();
-        let home = |key: &ObjectKey| {
-            let home = self.homes.get(key).filter(|home| *home != unit)?;
-            self.units.get(home).filter(|course| course.claims(key)).map(|_| home.clone())
-        };
-        let taken: Vec<Reason> = keys.iter().filter_map(|key| Some(of_another(key, &home(key)?))).collect();
+        if self.is_one_unknown(unit) {
+            let text = "another unit was opened, and what it names is not known yet";
+            let verdict = Verdict::Unreachable(Reason::new(Code::ClusterUnreachable, text));
+            return Judged { verdict, ..judged };
+        }
+        let taken = |key: &ObjectKey| Some(of_another(key, self.of_another(unit, key)?));
+        let taken: Vec<Reason> = keys.iter().filter_map(taken).collect();
         if taken.is_empty() {
             self.house(unit, keys.iter());
             return judged;

@@ -1,0 +1,207 @@
+//! Units side by side: what one does, or another agent does for it, and what the others make of that.
+
+use lockmaster::course::{Assigned, Order};
+use lockmaster::deploylog::Phase;
+use lockmaster::name::ObjectKey;
+use lockmaster::revision::statement::Verb;
+
+use super::cluster::{Fate, later};
+use super::content::Content;
+use super::forge::{Forge, Making};
+use super::people::{MIA, tag, until};
+use super::rooms::unit;
+use super::shop::{config, config_key, deployment, deployment_key};
+use super::simulation::{Fault, Simulation};
+use super::site::{Shape, Site};
+use super::story::Story;
+use super::world::{Loss, World};
+
+/// The file of a unit that names the object which moves, and one that names another object besides.
+const MOVES: u8 = 8;
+const BRIEF: u8 = 16;
+
+fn units(agents: usize, soak: u64) -> Simulation {
+    let shape = Shape { soak, ..Shape::default() };
+    let mut world = World::at(Site::of(0, shape), Forge::new());
+    world.soak = std::time::Duration::from_secs(soak);
+    world.divide(shape);
+    let mut simulation = Simulation::of(world, agents, Story::default());
+    simulation.laws.strict = true;
+    simulation
+}
+
+fn push(simulation: &mut Simulation, own: [u8; 3]) {
+    let content = Content { units: true, own, ..Content::default() };
+    let parents: Vec<_> = simulation.world.tip.clone().into_iter().collect();
+    let making = Making { parents: &parents, files: content.files(), content: Some(content), signer: Some(MIA) };
+    simulation.world.tip = Some(simulation.world.forge.make(making));
+}
+
+/// Takes an order of a unit out of the hands of an agent.
+fn hold(simulation: &mut Simulation, who: usize, place: usize, wanted: fn(&Order) -> bool) -> Assigned {
+    let end = later(simulation.world.now, 60);
+    let is = |assigned: &Assigned| assigned.unit == unit(place) && wanted(&assigned.order);
+    loop {
+        let pending = &mut simulation.walkers[who].pending;
+        if let Some(at) = pending.iter().position(is) {
+            return pending.remove(at).expect("because it stands there");
+        }
+        assert!(simulation.world.now < end, "because such an order comes within the minute");
+        simulation.run_some(1);
+    }
+}
+
+fn sleep(simulation: &mut Simulation, asleep: [bool; 2]) {
+    for (walker, asleep) in simulation.walkers.iter_mut().zip(asleep) {
+        walker.asleep = asleep;
+    }
+}
+
+fn names(simulation: &Simulation, place: usize, key: &ObjectKey) -> bool {
+    simulation.world.rooms[&unit(place)].inventory.members.contains_key(key)
+}
+
+#[test]
+fn an_entry_about_all_takes_no_entry_from_the_log_of_the_unit_that_wrote_it() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    let trailers = format!("because\n\n{}", until(later(simulation.world.now, 300)));
+    let tip = simulation.world.tip.clone().expect("because something was pushed");
+    let raw = tag(&format!("{}/shop/dev/mia-1", Verb::Freeze.as_str()), &tip, MIA, &trailers, 1);
+    simulation.world.tags.insert(raw.name.clone(), raw);
+    simulation.run(30);
+    assert_eq!(simulation.world.replay.common().entries.len(), 2, "a genesis, and one freeze");
+    simulation.laws.hold("a freeze");
+}
+
+#[test]
+fn a_log_that_is_read_again_lets_nobody_be_judged_who_was_passed_over() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, 0, 1]);
+    simulation.run(30);
+    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.spread();
+    simulation.run(30);
+    simulation.laws.hold("a log that is read again");
+}
+
+#[test]
+fn a_claim_that_another_agent_made_first_lets_nobody_be_judged_who_was_passed_over() {
+    let mut simulation = units(2, 30);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(8);
+    push(&mut simulation, [0, 0, 1]);
+    simulation.run(120);
+    simulation.laws.hold("a claim that came second");
+}
+
+#[test]
+fn what_was_read_for_one_unit_is_known_to_another_that_writes_its_inventory() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    sleep(&mut simulation, [false, true]);
+    push(&mut simulation, [0, 0, 1]);
+    let inventory = hold(&mut simulation, 0, 2, |order| matches!(order, Order::WriteInventory(_)));
+    simulation.run_some(50);
+    sleep(&mut simulation, [true, false]);
+    push(&mut simulation, [1, 0, 2]);
+    simulation.run(30);
+    sleep(&mut simulation, [false, true]);
+    let judge = hold(&mut simulation, 0, 2, |order| matches!(order, Order::Judge(_)));
+    simulation.run_some(50);
+    simulation.walkers[0].pending.push_back(judge);
+    simulation.run_some(50);
+    simulation.walkers[0].pending.push_back(inventory);
+    sleep(&mut simulation, [false, false]);
+    simulation.run(60);
+    simulation.laws.hold("a log that was read for another");
+}
+
+#[test]
+fn what_another_agent_made_for_a_newer_release_is_no_stray_of_the_first_unit() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    sleep(&mut simulation, [false, true]);
+    push(&mut simulation, [0, 0, BRIEF]);
+    simulation.run(10);
+    sleep(&mut simulation, [true, false]);
+    simulation.late_answers = true;
+    for _ in 0..200 {
+        simulation.run_some(1);
+        assert!(!names(&simulation, 0, &config_key("web-brief")), "because it is of `web`");
+    }
+    simulation.laws.hold("a newer release of another agent");
+}
+
+#[test]
+fn an_object_that_moved_is_no_stray_of_the_unit_that_had_it() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [0, MOVES, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    sleep(&mut simulation, [false, true]);
+    push(&mut simulation, [0, 0, MOVES]);
+    simulation.run(10);
+    sleep(&mut simulation, [true, false]);
+    simulation.late_answers = true;
+    for _ in 0..200 {
+        simulation.run_some(1);
+        assert!(!names(&simulation, 1, &config_key("moves")), "because it is of `web` now");
+    }
+    simulation.laws.hold("an object that moved");
+}
+
+#[test]
+fn nobody_opens_while_it_is_not_known_what_another_agent_opened() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, MOVES, MOVES]);
+    sleep(&mut simulation, [true, false]);
+    // The second agent admits `web` first.
+    let judge = hold(&mut simulation, 1, 1, |order| matches!(order, Order::Judge(_)));
+    let store = hold(&mut simulation, 1, 2, |order| matches!(order, Order::StoreRelease { .. }));
+    // The first one opens `cart`, and sleeps before anything tells what that names.
+    sleep(&mut simulation, [false, true]);
+    let _inventory = hold(&mut simulation, 0, 1, |order| matches!(order, Order::WriteInventory(_)));
+    sleep(&mut simulation, [true, false]);
+    simulation.walkers[1].pending.extend([store, judge]);
+    let recall = hold(&mut simulation, 1, 1, |order| matches!(order, Order::Recall));
+    simulation.run(20);
+    simulation.walkers[1].pending.push_back(recall);
+    simulation.run(60);
+    let opened = simulation.world.replay.of_unit(&unit(2)).standing.map(|standing| standing.sequence);
+    assert_eq!(opened, Some(2), "because what `web` wants is in `cart`");
+    simulation.laws.hold("an opening of which nobody knows what it names");
+}
+
+#[test]
+fn nothing_is_claimed_while_an_object_that_could_not_be_read_waits_for_its_write() {
+    let mut simulation = Simulation::new();
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:1")]);
+    simulation.run(30);
+    simulation.world.cluster.fates.insert(deployment_key("web"), Fate::Never);
+    simulation.world.push(&[config("settings", "2"), deployment("web", "w:2")]);
+    simulation.run(5);
+    // A rival that knows no better applies what stood before: its metadata do not tell.
+    let world = &mut simulation.world;
+    let mut sets = world.archive.values().filter_map(|set| set.get(&config_key("settings")));
+    let old = sets.find(|manifest| manifest.value["data"]["value"] == "1").cloned();
+    world.cluster.apply(&old.expect("because it was opened"), true, world.now);
+    simulation.spread();
+    simulation.run_until(0, |order| matches!(order, Order::Look { .. }));
+    simulation.faults.insert(simulation.carried, Fault::Lost(Loss::Request));
+    let now = simulation.world.now;
+    simulation.world.cluster.recover(&deployment_key("web"), now);
+    simulation.spread();
+    simulation.run(30);
+    simulation.laws.hold("an object that could not be read");
+    let last = simulation.world.replay.log().entries.last().and_then(|entry| entry.body.phase);
+    assert_eq!(last, Some(Phase::Proven));
+}
