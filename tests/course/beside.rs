@@ -1,6 +1,6 @@
 //! Units side by side: what one does, or another agent does for it, and what the others make of that.
 
-use lockmaster::course::{Assigned, Order};
+use lockmaster::course::{Assigned, Heard, Order};
 use lockmaster::deploylog::Phase;
 use lockmaster::name::ObjectKey;
 use lockmaster::revision::statement::Verb;
@@ -16,8 +16,10 @@ use super::site::{Shape, Site};
 use super::story::Story;
 use super::world::{Loss, World};
 
-/// The file of a unit that names the object which moves, and one that names another object besides.
+/// The file of a unit that names the object which moves.
 const MOVES: u8 = 8;
+
+/// One that names another object besides.
 const BRIEF: u8 = 16;
 
 fn units(agents: usize, soak: u64) -> Simulation {
@@ -59,6 +61,23 @@ fn sleep(simulation: &mut Simulation, asleep: [bool; 2]) {
 
 fn names(simulation: &Simulation, place: usize, key: &ObjectKey) -> bool {
     simulation.world.rooms[&unit(place)].inventory.members.contains_key(key)
+}
+
+/// Takes the next entry out of the hands of the only agent.
+fn hold_append(simulation: &mut Simulation) -> Assigned {
+    loop {
+        let pending = &mut simulation.walkers[0].pending;
+        match pending.iter().position(|assigned| matches!(assigned.order, Order::Append(_))) {
+            Some(at) => return pending.remove(at).expect("because it stands there"),
+            None => simulation.run_some(1),
+        }
+    }
+}
+
+/// Whether the inventory of a unit is written for what stands of it.
+fn names_sequence(simulation: &Simulation, place: usize) -> bool {
+    let standing = simulation.world.replay.of_unit(&unit(place)).standing.map(|standing| standing.sequence);
+    standing == Some(simulation.world.rooms[&unit(place)].inventory.sequence)
 }
 
 #[test]
@@ -122,23 +141,6 @@ fn what_was_read_for_one_unit_is_known_to_another_that_writes_its_inventory() {
 }
 
 #[test]
-fn what_another_agent_made_for_a_newer_release_is_no_stray_of_the_first_unit() {
-    let mut simulation = units(2, 0);
-    push(&mut simulation, [0, 0, 0]);
-    simulation.run(30);
-    sleep(&mut simulation, [false, true]);
-    push(&mut simulation, [0, 0, BRIEF]);
-    simulation.run(10);
-    sleep(&mut simulation, [true, false]);
-    simulation.late_answers = true;
-    for _ in 0..200 {
-        simulation.run_some(1);
-        assert!(!names(&simulation, 0, &config_key("web-brief")), "because it is of `web`");
-    }
-    simulation.laws.hold("a newer release of another agent");
-}
-
-#[test]
 fn an_object_that_moved_is_no_stray_of_the_unit_that_had_it() {
     let mut simulation = units(2, 0);
     push(&mut simulation, [0, MOVES, 0]);
@@ -179,6 +181,134 @@ fn nobody_opens_while_it_is_not_known_what_another_agent_opened() {
     let opened = simulation.world.replay.of_unit(&unit(2)).standing.map(|standing| standing.sequence);
     assert_eq!(opened, Some(2), "because what `web` wants is in `cart`");
     simulation.laws.hold("an opening of which nobody knows what it names");
+}
+
+#[test]
+fn a_head_that_another_agent_moved_for_one_unit_is_what_all_are_judged_against() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    let root = simulation.world.tip.clone();
+    sleep(&mut simulation, [false, true]);
+    push(&mut simulation, [0, 0, 1]);
+    simulation.run(20);
+    sleep(&mut simulation, [true, false]);
+    // Somebody forces another history onto the branch, and the second agent has not heard of what was opened.
+    simulation.world.tip = root;
+    push(&mut simulation, [1, 0, 0]);
+    let store = hold(&mut simulation, 1, 0, |order| matches!(order, Order::StoreRelease { .. }));
+    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.spread();
+    simulation.run(3);
+    simulation.walkers[1].pending.push_back(store);
+    simulation.run(30);
+    simulation.laws.hold("a head that was moved elsewhere");
+    let opened = simulation.world.replay.of_unit(&unit(0)).standing.map(|standing| standing.sequence);
+    assert_eq!(opened, Some(1), "because its commit does not follow what was accepted");
+}
+
+#[test]
+fn an_opening_that_is_withdrawn_from_a_unit_that_forgot_the_log_is_proposed_again() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    push(&mut simulation, [1, 1, 0]);
+    let append = hold_append(&mut simulation);
+    // The other one waits for the pen, and for the log as well.
+    simulation.run(8);
+    for name in ["api-own", "cart-own"] {
+        simulation.world.cluster.unlabel(&config_key(name));
+    }
+    simulation.spread();
+    simulation.run(3);
+    push(&mut simulation, [1, 2, 0]);
+    simulation.run(3);
+    simulation.walkers[0].pending.push_back(append);
+    simulation.run(60);
+    for place in 0..3 {
+        let log = simulation.world.replay.of_unit(&unit(place));
+        assert!(matches!(log.standing.and_then(|standing| standing.outcome), Some((Phase::Proven, _))), "{place}");
+    }
+    let tip = simulation.world.tip.clone();
+    let cart = simulation.world.replay.of_unit(&unit(1)).standing.map(|standing| standing.commit.id);
+    assert_eq!(cart, tip, "because it was not forgotten");
+    assert!(simulation.is_quiet());
+    simulation.laws.hold("an opening that was withdrawn");
+}
+
+#[test]
+fn what_an_agent_applied_of_a_release_that_another_one_replaced_is_found_and_goes() {
+    let mut simulation = units(2, 0);
+    push(&mut simulation, [BRIEF, 0, 0]);
+    simulation.run(30);
+    sleep(&mut simulation, [false, true]);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(20);
+    assert!(!names(&simulation, 0, &config_key("api-brief")), "because it is pruned");
+    sleep(&mut simulation, [true, false]);
+    // The second agent sees it gone before it hears why, and nobody but that agent sees it come back.
+    simulation.late_answers = true;
+    while !simulation.world.cluster.objects.contains_key(&config_key("api-brief")) {
+        simulation.run_some(1);
+    }
+    // It sees what it did as long as it believes in it.
+    while !simulation.walkers[1].sightings.is_empty() {
+        simulation.run_some(1);
+    }
+    simulation.late_answers = false;
+    simulation.run(60);
+    assert!(!simulation.world.cluster.objects.contains_key(&config_key("api-brief")));
+    simulation.laws.hold("an object of a release that was replaced");
+}
+
+#[test]
+fn an_inventory_that_was_written_during_a_read_is_not_forgotten_for_an_older_one() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, 0, 1]);
+    let inventory = hold(&mut simulation, 0, 2, |order| matches!(order, Order::WriteInventory(_)));
+    simulation.run(6);
+    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.spread();
+    // The log is read, the inventory is written, and what was read is heard last.
+    let read = loop {
+        simulation.run_some(1);
+        let answers = &mut simulation.walkers[0].answers;
+        let place = answers.iter().position(|(_, heard)| matches!(heard, Heard::Read(..)));
+        if let Some(read) = place.and_then(|place| answers.remove(place)) {
+            break read;
+        }
+    };
+    simulation.walkers[0].pending.push_front(inventory);
+    while !names_sequence(&simulation, 2) {
+        simulation.run_some(1);
+    }
+    simulation.walkers[0].answers.push_back(read);
+    while simulation.walkers[0].answers.iter().any(|(_, heard)| matches!(heard, Heard::Read(..))) {
+        simulation.run_some(1);
+    }
+    let known = simulation.walkers[0].course.known(&unit(2)).map(|known| known.inventory.sequence);
+    assert_eq!(known, Some(simulation.world.rooms[&unit(2)].inventory.sequence));
+    simulation.run(30);
+    simulation.laws.hold("an inventory written during a read");
+}
+
+#[test]
+fn an_opening_at_an_older_tip_is_not_written_after_one_at_a_newer_tip() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, 1, 1]);
+    let append = hold_append(&mut simulation);
+    // `web` waits for the pen, then `api` does at a newer tip, and comes first.
+    simulation.run(3);
+    push(&mut simulation, [1, 1, 1]);
+    simulation.run(3);
+    simulation.walkers[0].pending.push_back(append);
+    simulation.run(60);
+    simulation.laws.hold("an opening at an older tip");
+    assert!(simulation.is_quiet());
 }
 
 #[test]

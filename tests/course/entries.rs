@@ -53,8 +53,19 @@ impl Laws {
         if self.strict && matches!(last.body.action, Action::Refuse | Action::Wait) {
             self.told_once(log, last);
         }
+        self.of_its_opening(log, last);
         if self.strict && last.body.phase == Some(Phase::Opened) {
             self.entered(world, unit, log, last);
+        }
+    }
+
+    /// An outcome names the commit and the release of the opening that it is of.
+    fn of_its_opening(&mut self, log: &Log, last: &Entry) {
+        let Some(of) = last.body.of.filter(|_| last.body.phase.is_some()) else { return };
+        let Some(opened) = log.entries.iter().find(|entry| entry.sequence == of) else { return };
+        let what = |entry: &Entry| (entry.body.commit.as_ref().map(|commit| commit.id.clone()), entry.body.release);
+        if what(opened) != what(last) {
+            self.broken("an outcome is of what was opened", format!("entry {}", last.sequence));
         }
     }
 

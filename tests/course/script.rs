@@ -53,6 +53,15 @@ fn of_units(random: &mut Random) -> Script {
     if random.chance(40) {
         acts.push(act(push_units(random), Span::Seconds(120)));
     }
+    if random.chance(25) {
+        // The tip moves while openings wait for the pen.
+        let mut file = || Some(u8::try_from(random.below(8)).expect("because it is small"));
+        let (first, second) = ([None, file(), file()], [file(), None, None]);
+        for (own, things) in [(first, 8 + random.below(24)), (second, 30 + random.below(60))] {
+            let deed = Deed::PushUnits { shared: [None; 2], own, who: Some(MIA) };
+            acts.push(Act { luck: Some(random.number()), ..act(deed, Span::Things(things)) });
+        }
+    }
     for _ in 0..3 + random.below(7) {
         let deed = match random.below(20) {
             0..=9 => push_units(random),

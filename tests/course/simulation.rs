@@ -284,6 +284,7 @@ impl Simulation {
 
     fn carry_out(&mut self, who: usize) {
         let place = self.pick(self.walkers[who].pending.len());
+        let place = self.in_turn(who, place);
         let Some(issued) = self.walkers[who].pending.remove(place) else { return };
         let number = self.carried;
         self.carried += 1;
@@ -327,6 +328,14 @@ impl Simulation {
         } else {
             self.walkers[who].answers.push_back((token, heard));
         }
+    }
+
+    /// Where there are units, what is watched is carried out in the order in which it was asked for, as the agent does.
+    fn in_turn(&self, who: usize, place: usize) -> usize {
+        let watches = |assigned: &Assigned| matches!(assigned.order, Order::Watch { .. });
+        let pending = &self.walkers[who].pending;
+        let picked = !self.world.rooms.is_empty() && pending.get(place).is_some_and(watches);
+        pending.iter().position(watches).filter(|_| picked).unwrap_or(place)
     }
 
     /// As the shared watches do: what is new for this walker is listed, and what is watched already only if asked anew.

@@ -271,7 +271,7 @@ pub(crate) fn end_of_units(sim: &Simulation) -> Vec<(&'static str, String)> {
         };
         let stopped = overviews.units.values().any(|overview| overview.stop.is_some());
         if walker.course.rest() != Some(Rest::Quiet) && !stopped && !world.deleted {
-            let told = format!("{:?}, {:?}, {:?}", walker.course.rest(), walker.outstanding, walker.course);
+            let told = format!("{:?}, {:?}", walker.course.rest(), walker.outstanding);
             broken.push(("comes to rest", told));
         }
         let Some(tip) = world.tip.as_ref().map(content).filter(|tip| (0..3).any(|place| tip.has(place))) else {
@@ -305,17 +305,7 @@ pub(crate) fn delayed(sim: &Simulation, stuck: usize) -> Vec<(&'static str, Stri
         let well = unwell(world, Some(set)).is_none();
         (open && long && well && place(unit) != stuck).then(|| {
             let seen = sim.walkers[0].course.overview().and_then(|mut all| all.units.remove(unit));
-            let seen = seen.map(|seen| {
-                (
-                    seen.progress,
-                    seen.unwell,
-                    seen.troubles,
-                    seen.prune_waits,
-                    sim.walkers[0].watched.clone(),
-                    format!("{:?}", sim.walkers[0].sightings),
-                    format!("{:?}", sim.walkers[0].course),
-                )
-            });
+            let seen = seen.map(|seen| (seen.progress, seen.unwell, seen.troubles, seen.prune_waits));
             ("who never settles delays no other", format!("{unit}: {:?}, {seen:?}", standing.outcome))
         })
     };

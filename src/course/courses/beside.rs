@@ -115,6 +115,12 @@ impl Course {
         self.awaits(&Awaited::Inventory)
     }
 
+    /// Whether it carries on with another opening than the one that stands in this log.
+    pub(super) fn turns_to(&self, log: &Log) -> bool {
+        let standing = log.standing.as_ref().map(|standing| standing.sequence);
+        self.behind.sequence.is_some() && self.behind.sequence != standing
+    }
+
     pub(super) fn is_recalling(&self) -> bool {
         self.awaited.values().any(|awaited| matches!(awaited, Awaited::Recall(_)))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::backoff::Backoff;
-use super::super::{Answer, Appended, Event, InventoryWritten, Known, Order, Token};
+use super::super::{Answer, Appended, Course, Event, InventoryWritten, Known, Order, Token};
 use super::{Courses, Ledger, Together, Waiting};
 use crate::deploylog::{EntryCommit, Log};
 use crate::name::{Code, Reason, UnitName};
@@ -129,6 +129,9 @@ impl Courses {
             for unit in ledger.logs.keys() {
                 self.begin(unit, Some(ledger.of(unit)), now);
             }
+            let turns =
+                |(unit, course): &(&UnitName, &Course)| ledger.logs.get(*unit).is_some_and(|log| course.turns_to(log));
+            self.watched.turned.extend(self.units.iter().filter(turns).map(|(unit, _)| unit.clone()));
             self.compare(&ledger, &readers, now);
         }
         for (unit, token) in readers {
@@ -151,7 +154,8 @@ impl Courses {
     fn withdraw_inventories(&mut self, ledger: &Ledger, now: Timestamp) {
         for (unit, token, inventory) in std::mem::take(&mut self.inventories) {
             let known = self.units.get(&unit).and_then(|course| course.known());
-            if known.is_some_and(|known| known.inventory == ledger.of(&unit).inventory) {
+            let newer = self.written.contains(&unit);
+            if known.is_some_and(|known| newer || known.inventory == ledger.of(&unit).inventory) {
                 self.inventories.push((unit, token, inventory));
                 continue;
             }
@@ -179,7 +183,9 @@ impl Courses {
         let mut read = ledger.of(unit);
         match course.known() {
             // What it writes may be newer than what was read.
-            Some(known) if course.is_writing_inventory() => read.inventory.clone_from(&known.inventory),
+            Some(known) if course.is_writing_inventory() || self.written.contains(unit) => {
+                read.inventory.clone_from(&known.inventory);
+            }
             None if course.is_writing_inventory() => return false,
             Some(_) | None => {}
         }

@@ -55,6 +55,10 @@ struct Watched {
     wanted: BTreeSet<GroupVersionKind>,
     /// Asked for.
     all: BTreeSet<GroupVersionKind>,
+    /// Units of which another agent opened a release: what it left of the one before may be known to nobody here.
+    turned: BTreeSet<UnitName>,
+    /// All is to be listed again.
+    anew: bool,
 }
 
 /// Objects with our label that no unit is known to hold. Another agent may have opened a release that names them: the log
@@ -95,6 +99,8 @@ pub struct Courses {
     /// Inventories that are written once the log was read that is being read: whoever carries that out knows then which
     /// version each of them replaces.
     inventories: Vec<(UnitName, Token, Inventory)>,
+    /// Units whose inventory was written since the log was last asked for: what is read of it may be older.
+    written: BTreeSet<UnitName>,
     watched: Watched,
     /// Which unit holds, or is about to hold, an object.
     homes: HashMap<ObjectKey, UnitName>,
@@ -132,6 +138,7 @@ impl Courses {
             queue: Queue::default(),
             confirms: Vec::new(),
             inventories: Vec::new(),
+            written: BTreeSet::new(),
             watched: Watched::default(),
             homes: HashMap::new(),
             lost: Lost::default(),
@@ -340,6 +347,7 @@ impl Courses {
         let appends = self.awaits(|waiting| matches!(waiting, Waiting::Append(..)));
         if self.read_wanted && !reads && !appends && !self.stopping && self.reading.is_due(now) {
             self.lost.ask();
+            self.written.clear();
             self.assign_for_all(Waiting::Log, Order::ReadLog);
         } else if !reads && !appends && (!self.read_wanted || self.stopping) {
             self.append();
@@ -426,6 +434,9 @@ impl Courses {
             }
             (Some(Waiting::Unit(unit, token)), answer) => {
                 let recalled = matches!(answer, Answer::Recalled(Ok(_)));
+                if matches!(answer, Answer::Inventory(_)) {
+                    self.written.insert(unit.clone());
+                }
                 self.tell(&unit, Event::Answer(token, answer), now);
                 if recalled && self.named {
                     self.house_release(&unit);

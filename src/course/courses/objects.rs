@@ -162,7 +162,9 @@ impl Courses {
     }
 
     pub(super) fn watch(&mut self, unit: &UnitName, kinds: BTreeSet<GroupVersionKind>, anew: bool) {
-        if anew
+        if anew && self.watched.turned.remove(unit) {
+            self.watched.anew = true;
+        } else if anew
             && kinds.is_subset(&self.watched.all)
             && let Some(course) = self.units.get_mut(unit)
         {
@@ -174,13 +176,13 @@ impl Courses {
 
     /// Watches what all of them want; not while a standing release is being recalled, so that one list shows all.
     pub(super) fn decide_watch(&mut self) {
-        let Watched { wanted, all } = &mut self.watched;
-        if wanted.len() == all.len() || self.units.values().any(Course::is_recalling) {
+        let Watched { wanted, all, anew, .. } = &mut self.watched;
+        if (wanted.len() == all.len() && !*anew) || self.units.values().any(Course::is_recalling) {
             return;
         }
         all.clone_from(wanted);
-        let kinds = wanted.clone();
-        self.assign_for_all(Waiting::Nobody, Order::Watch { kinds, anew: false });
+        let (kinds, anew) = (wanted.clone(), std::mem::take(anew));
+        self.assign_for_all(Waiting::Nobody, Order::Watch { kinds, anew });
     }
 
     /// Removes the bytes of releases that no unit needs to recall, once nothing is on its way.
