@@ -13,8 +13,8 @@ use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::deploylog::{
-    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Log, LogName, ObjectKind, Phase,
-    Proposal, Replay, Rollback, Signer, Stated, Stored, Upstream, replay, seal, unpack,
+    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Hearers, Held, HeldImage, Log, LogName, News,
+    ObjectKind, Phase, Proposal, Replay, Rollback, Signer, Stated, Stored, Upstream, replay, seal, unpack,
 };
 use lockmaster::name::{Code, CommitId, Digest, Reason, UnitName};
 use lockmaster::signature::AgentKey;
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         an_entry_has_exactly_the_fields_of_the_schema,
         units::each_unit_reads_a_joint_entry_as_its_own,
         units::a_unit_reads_what_is_about_it_and_about_the_environment_and_nothing_else,
+        units::an_entry_is_news_for_the_units_it_names_and_for_all_where_it_ships_something_new,
         units::what_one_unit_opens_moves_the_accepted_head_of_all,
         units::the_files_of_a_named_unit_belong_to_one_entry,
         units::only_what_does_the_same_is_joined,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::course::Overviews;
+use crate::deploylog::{Log, News};
 use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
 use crate::health::Health;
 use crate::name::{EnvironmentName, PipelineName};
@@ -29,15 +30,15 @@ pub struct Board {
     walks: Mutex<BTreeMap<EnvironmentName, Option<mpsc::Sender<Question>>>>,
     /// Somebody here changed the repository.
     looks: Notify,
-    /// How long the log of each environment that is served is.
+    /// What is new in the log of each environment that is served.
     ledgers: Mutex<BTreeMap<EnvironmentName, watch::Sender<Ledger>>>,
 }
 
 /// What those downstream hear of an environment's log.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// How many entries it has.
-    pub(super) entries: u64,
+    /// How many entries it has, and whom they are news for.
+    pub(super) news: News,
     /// Whether its walk has ended, so that none is added.
     pub(super) ended: bool,
 }
@@ -71,9 +72,9 @@ impl Board {
         })
     }
 
-    /// An environment's log has so many entries.
-    pub(super) fn logged(&self, environment: &EnvironmentName, entries: u64) {
-        self.tell(environment, |ledger| std::mem::replace(&mut ledger.entries, entries) != entries);
+    /// An environment's log is this one now.
+    pub(super) fn logged(&self, environment: &EnvironmentName, log: &Log) {
+        self.tell(environment, |ledger| ledger.news.read(log));
     }
 
     /// An environment's walk has ended.

@@ -16,7 +16,7 @@ use crate::edge::journal::Journal;
 use crate::edge::metrics::{self, Metrics};
 use crate::edge::renderer::Kustomize;
 use crate::manifest::Fence;
-use crate::name::{Code, Reason, UnitName};
+use crate::name::{Code, Reason};
 use crate::plan::Policy;
 use crate::plan::drift::HashKey;
 use crate::revision::{Ground, Trust};
@@ -243,7 +243,6 @@ impl Site {
         ]);
         Settings {
             environment: environment.name.clone(),
-            unit: UnitName::whole(),
             deadline: environment.deadline,
             soak: environment.promotion.soak,
             rolls_back: environment.promotion.on_failure == OnFailure::Rollback,

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Environment;
 use crate::course::{Answer, Assigned, Courses, Heard, Order, Progress, Rest, Sighting, Units, WakeAt};
+use crate::deploylog::Hearers;
 use crate::edge::clock;
 use crate::name::{CommitId, EnvironmentName, GroupVersionKind, ObjectId, Reason, RefName, UnitName};
 
@@ -70,6 +71,8 @@ pub(super) struct Walk {
     told: Option<CommitId>,
     /// The log of the environment upstream, where its walk is this agent's too.
     upstream: Option<watch::Receiver<Ledger>>,
+    /// How many entries it had when the course was told last.
+    heard: u64,
     /// How many looks there were: where nobody here walks upstream, each may have news of it.
     looked: u64,
     sightings: mpsc::Sender<Sighting>,
@@ -96,6 +99,7 @@ impl Walk {
         let upstream = environment.promotion.from.as_ref().and_then(|from| site.board.ledger(from));
         Walk {
             upstream,
+            heard: 0,
             untold: VecDeque::new(),
             search: JoinSet::new(),
             sought: None,
@@ -154,10 +158,10 @@ impl Walk {
         rest
     }
 
-    /// Tells the walks downstream how long the log is.
+    /// Tells the walks downstream what is new in the log.
     fn publish(&self) {
-        if let Some(newest) = self.courses.newest() {
-            self.carrier.site.board.logged(&self.carrier.environment.name, newest + 1);
+        if let Some(log) = self.courses.log() {
+            self.carrier.site.board.logged(&self.carrier.environment.name, log);
         }
     }
 
@@ -174,7 +178,7 @@ impl Walk {
         self.looked += 1;
         self.untold.extend(statements.map(Heard::Statements));
         if self.carrier.environment.promotion.from.is_some() && self.upstream.is_none() {
-            self.untold.push_back(Heard::Upstream(self.looked));
+            self.untold.push_back(Heard::Upstream(self.looked, Hearers::All));
         }
         if self.carrier.environment.units.is_some() {
             // What is being looked for, or was told last, needs not be looked for again.
@@ -260,7 +264,10 @@ impl Walk {
                 },
                 Some(sighting) = self.seen.recv() => return Heard::Sighting(sighting),
                 Ok(()) = self.looks.changed() => return self.take_look(),
-                entries = grown(self.upstream.as_mut()) => return Heard::Upstream(entries),
+                (entries, hearers) = grown(self.upstream.as_mut(), self.heard) => {
+                    self.heard = entries;
+                    return Heard::Upstream(entries, hearers);
+                }
                 Some(question) = self.asked.recv() => {
                     // Whoever asked may be gone.
                     let _ = question.send(self.courses.overview());
@@ -333,11 +340,15 @@ impl Walk {
     }
 }
 
-/// Waits until the log upstream has grown, and says how long it is; for ever where nobody here walks upstream.
-async fn grown(upstream: Option<&mut watch::Receiver<Ledger>>) -> u64 {
+/// Waits until the log upstream has grown, and says how long it is, and whom what was added since so many entries is news
+/// for; for ever where nobody here walks upstream.
+async fn grown(upstream: Option<&mut watch::Receiver<Ledger>>, since: u64) -> (u64, Hearers) {
     match upstream {
         Some(upstream) => match upstream.changed().await {
-            Ok(()) => upstream.borrow_and_update().entries,
+            Ok(()) => {
+                let ledger = upstream.borrow_and_update();
+                (ledger.news.entries(), ledger.news.since(since))
+            }
             Err(_) => std::future::pending().await,
         },
         None => std::future::pending().await,

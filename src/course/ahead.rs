@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::backoff::Backoff;
 use super::{Awaited, Brief, Course, Judged, Known, Opening, Order, Since, StandingBrief, Verdict};
-use crate::deploylog::{EntryCommit, GateVerdict, Log, Past, Phase};
+use crate::deploylog::{Action, EntryCommit, GateVerdict, Log, Past, Phase};
 use crate::name::{Code, CommitId, Digest, Reason};
 
 /// Where the candidate stands.
@@ -21,6 +21,8 @@ pub(super) struct Ahead {
     accepted: Option<CommitId>,
     /// How often a fact that gates ask about has changed.
     facts: u64,
+    /// How often people said something to the gates by entries of their own.
+    stated: usize,
     /// The newest commit at which nothing was new.
     clean: Option<CommitId>,
     /// The opening that was last known to have ended, and how.
@@ -166,9 +168,18 @@ impl Ahead {
         if self.base != base {
             self.turn();
         }
-        if self.accept(log) {
+        let moved = self.accept(log);
+        let stated = self.count_stated(log);
+        if moved || stated {
             self.hear_news();
         }
+    }
+
+    /// Counts what people said to the gates by entries of their own. Says whether there is more of it, or less.
+    pub(super) fn count_stated(&mut self, log: &Log) -> bool {
+        let says = |action| matches!(action, Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold);
+        let stated = log.entries.iter().filter(|entry| !entry.lapsed && says(entry.body.action)).count();
+        std::mem::replace(&mut self.stated, stated) != stated
     }
 
     /// Takes the accepted head as it is now. Says whether it moved.
@@ -324,7 +335,7 @@ impl Course {
 
     /// Since when what the unit brings may be new: with others beside it, the accepted head says nothing about this one.
     fn since(&self, known: &Known) -> Since {
-        if self.settings.unit.is_whole() {
+        if self.unit.is_whole() {
             return Since::Accepted;
         }
         let log = &known.log;

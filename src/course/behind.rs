@@ -125,7 +125,8 @@ impl Behind {
     pub(super) fn see_stray(&mut self, key: ObjectKey, value: &Value) {
         let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let stray = Stray { api_version: text("/apiVersion").unwrap_or_default(), uid: text("/metadata/uid") };
-        if self.gone.get(&key).is_none_or(|uid| uid.is_some() && *uid != stray.uid) {
+        // Where no uid was known nothing may have been there yet, or this is what was deleted: then it is deleted once more.
+        if self.gone.get(&key).is_none_or(|uid| *uid != stray.uid) {
             self.gone.remove(&key);
             self.strays.insert(key, stray);
         }

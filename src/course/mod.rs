@@ -40,6 +40,7 @@ mod tally;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -71,8 +72,6 @@ use rollback::GoingBack;
 pub struct Settings {
     /// The environment.
     pub environment: EnvironmentName,
-    /// The unit that walks; `.` where the environment is one.
-    pub unit: UnitName,
     /// From the `opened` entry until a release that has not settled fails.
     pub deadline: Duration,
     /// How long it must be healthy before it is proven.
@@ -140,7 +139,9 @@ const STUCK_AFTER: u32 = 3;
 /// The walk of one unit. Those of an environment walk side by side: [`Courses`].
 #[derive(Debug)]
 pub struct Course {
-    settings: Settings,
+    /// The unit that walks; `.` where the environment is one.
+    unit: UnitName,
+    settings: Arc<Settings>,
     known: Option<Box<Known>>,
     /// When that was last known to be all there is.
     known_at: Timestamp,
@@ -173,8 +174,9 @@ pub struct Course {
 impl Course {
     /// A walk that knows nothing yet; the first [`Event::Tick`] reads the log.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Arc<Settings>, unit: UnitName) -> Self {
         Course {
+            unit,
             settings,
             known: None,
             known_at: Timestamp::MIN,

@@ -95,10 +95,10 @@ impl Course {
     fn about(&self, action: Action) -> Vec<UnitName> {
         let of_all = match action {
             Action::Genesis => true,
-            Action::Freeze | Action::Unfreeze => !self.settings.unit.is_whole(),
+            Action::Freeze | Action::Unfreeze => !self.unit.is_whole(),
             _ => false,
         };
-        if of_all { Vec::new() } else { vec![self.settings.unit.clone()] }
+        if of_all { Vec::new() } else { vec![self.unit.clone()] }
     }
 
     /// Whether an entry waits to be written, be it now or after a back-off.
@@ -324,11 +324,10 @@ impl Course {
         if last.is_some_and(|body| body.phase == Some(Phase::Settled)) {
             self.behind.claimed();
         }
-        let written = last.map(|body| body.action);
-        if matches!(written, Some(Action::Freeze | Action::Unfreeze | Action::Hold | Action::Unhold)) {
+        self.ahead.hear_end(&log);
+        if self.ahead.count_stated(&log) {
             self.ahead.hear_news();
         }
-        self.ahead.hear_end(&log);
         self.ahead.accept(&log);
         self.pen.retry = Backoff::default();
         self.known_at = now;
@@ -338,6 +337,7 @@ impl Course {
                 Whose::Rollback => self.back.take_opened(),
             };
             self.behind.open(&log, self.known.as_deref(), opened, now);
+            self.look_on();
             // Both were judged against what stood until now.
             self.back.turn();
             self.ahead.turn();
@@ -348,6 +348,8 @@ impl Course {
     }
 
     fn append_lost(&mut self) {
+        // What is being judged was asked before whatever stands there now.
+        self.ahead.hear_news();
         self.ahead.propose_again();
         self.back.forget();
         self.reread();

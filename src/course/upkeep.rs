@@ -162,6 +162,16 @@ impl Course {
         }
     }
 
+    /// Another release stands: what was being looked at for the one before it is looked at for this one.
+    pub(super) fn look_on(&mut self) {
+        let Some(release) = &mut self.behind.release else { return };
+        let looking = self.awaited.values().filter_map(|awaited| match awaited {
+            Awaited::Look(_, key) => Some(key),
+            _ => None,
+        });
+        release.looks.extend(looking.filter(|key| release.unseen.contains(*key)).cloned());
+    }
+
     pub(super) fn file_looked(&mut self, sequence: u64, key: &ObjectKey, looked: Result<Live, Reason>, now: Timestamp) {
         let Some(release) = self.behind.release.as_mut().filter(|_| self.behind.sequence == Some(sequence)) else {
             return;

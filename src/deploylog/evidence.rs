@@ -199,9 +199,14 @@ pub fn release_before(log: &Log, inputs: &Inputs) -> Option<Logged> {
 
 /// Every commit that a log names as shipped.
 pub fn shipped(log: &Log) -> impl Iterator<Item = &CommitId> {
-    let opened = valid(log).filter(|entry| entry.body.phase == Some(Phase::Opened));
-    let commits = opened.filter_map(|entry| entry.body.commit.as_ref());
-    commits.flat_map(|commit| std::iter::once(&commit.id).chain(&commit.ships))
+    log.entries.iter().flat_map(|entry| shipped_by(entry))
+}
+
+/// Every commit that an entry names as shipped.
+pub(super) fn shipped_by(entry: &Entry) -> impl Iterator<Item = &CommitId> {
+    let opens = !entry.lapsed && entry.body.phase == Some(Phase::Opened);
+    let commit = entry.body.commit.as_ref().filter(|_| opens);
+    commit.into_iter().flat_map(|commit| std::iter::once(&commit.id).chain(&commit.ships))
 }
 
 fn valid(log: &Log) -> impl Iterator<Item = &Entry> {

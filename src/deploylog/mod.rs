@@ -8,6 +8,7 @@ mod entry;
 mod evidence;
 mod git_object;
 mod inputs;
+mod news;
 mod packing;
 mod replay;
 mod seal;
@@ -25,9 +26,11 @@ pub use entry::{
     Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Part, Phase, Proposal, Rollback,
     Signer, Stated, Upstream,
 };
+use evidence::shipped_by;
 pub use evidence::{Evidence, Freeze, Hold, Logged, Past, STATEMENTS, release_before, shipped};
 pub use git_object::{GitObject, ObjectKind};
 pub use inputs::{InputKey, InputKind, Inputs};
+pub use news::{Hearers, News};
 pub use packing::{Unreadable, unpack};
 pub use replay::{Replay, replay};
 pub use seal::seal;

@@ -1,7 +1,7 @@
 //! Units side by side: what one does, or another agent does for it, and what the others make of that.
 
 use lockmaster::course::{Assigned, Heard, Order};
-use lockmaster::deploylog::Phase;
+use lockmaster::deploylog::{Hearers, Phase};
 use lockmaster::name::ObjectKey;
 use lockmaster::revision::statement::Verb;
 
@@ -9,7 +9,7 @@ use super::cluster::{Fate, later};
 use super::content::Content;
 use super::forge::{Forge, Making};
 use super::people::{MIA, tag, until};
-use super::rooms::unit;
+use super::rooms::{place, unit};
 use super::shop::{config, config_key, deployment, deployment_key};
 use super::simulation::{Fault, Simulation};
 use super::site::{Shape, Site};
@@ -160,6 +160,31 @@ fn an_object_that_moved_is_no_stray_of_the_unit_that_had_it() {
 }
 
 #[test]
+fn what_upstream_proves_of_one_unit_judges_no_other_that_waits() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    // Both name the same object: whoever comes second is refused, and so would be whoever comes third.
+    push(&mut simulation, [MOVES, MOVES, MOVES]);
+    simulation.run(30);
+    let judged = |simulation: &Simulation| -> Vec<usize> {
+        let orders = simulation.walkers[0].pending.iter();
+        let judges = orders.filter(|assigned| matches!(assigned.order, Order::Judge(_)));
+        judges.map(|assigned| place(&assigned.unit)).collect()
+    };
+    let news = |units: &[usize]| Hearers::Units(units.iter().map(|place| unit(*place)).collect());
+    assert_eq!(judged(&simulation), Vec::<usize>::new(), "all is still");
+    simulation.step(0, Heard::Upstream(3, news(&[0])));
+    assert_eq!(judged(&simulation), Vec::<usize>::new(), "the unit that the entry names waits for nothing");
+    simulation.step(0, Heard::Upstream(4, news(&[0, 2])));
+    assert_eq!(judged(&simulation), [2], "it is news for one of the two that wait");
+    simulation.step(0, Heard::Upstream(5, Hearers::All));
+    simulation.run_some(20);
+    simulation.step(0, Heard::Upstream(6, Hearers::All));
+    assert_eq!(judged(&simulation), [1, 2], "what is about the environment is news for both");
+}
+
+#[test]
 fn nobody_opens_while_it_is_not_known_what_another_agent_opened() {
     let mut simulation = units(2, 0);
     push(&mut simulation, [0, 0, 0]);
@@ -292,6 +317,46 @@ fn an_inventory_that_was_written_during_a_read_is_not_forgotten_for_an_older_one
     assert_eq!(known, Some(simulation.world.rooms[&unit(2)].inventory.sequence));
     simulation.run(30);
     simulation.laws.hold("an inventory written during a read");
+}
+
+#[test]
+fn whatever_is_heard_when_a_unit_was_to_be_woken_it_wakes() {
+    let mut simulation = units(1, 30);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(20);
+    simulation.walkers[0].asleep = true;
+    simulation.run(60);
+    push(&mut simulation, [0, 0, 1]);
+    // It wakes after all have soaked, and hears of the new tip first.
+    simulation.walkers[0].asleep = false;
+    simulation.run(20);
+    let proven = |place| {
+        let standing = simulation.world.replay.of_unit(&unit(place)).standing;
+        standing.and_then(|standing| standing.outcome).map(|(phase, _)| phase)
+    };
+    assert_eq!([0, 1].map(proven), [Some(Phase::Proven), Some(Phase::Proven)]);
+}
+
+#[test]
+fn what_was_being_looked_at_is_looked_at_for_the_release_that_comes_next() {
+    let mut simulation = units(1, 0);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    simulation.restart(0);
+    // The list passes while nobody knows what stands of `cart`: its objects are looked at one by one.
+    let recall = hold(&mut simulation, 0, 1, |order| matches!(order, Order::Recall));
+    simulation.faults.insert(simulation.carried, Fault::Lost(Loss::Request));
+    simulation.walkers[0].pending.push_front(recall);
+    simulation.run_some(1);
+    simulation.run_until(0, |order| matches!(order, Order::Look { .. }));
+    let looks = [0; 3].map(|_| hold(&mut simulation, 0, 1, |order| matches!(order, Order::Look { .. })));
+    push(&mut simulation, [0, 1, 0]);
+    simulation.run(5);
+    simulation.walkers[0].pending.extend(looks);
+    simulation.run(30);
+    let standing = simulation.world.replay.of_unit(&unit(1)).standing.expect("because it was opened");
+    assert!(standing.sequence > 3, "the next release was opened");
+    assert_eq!(standing.outcome.map(|(phase, _)| phase), Some(Phase::Proven));
 }
 
 #[test]

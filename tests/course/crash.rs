@@ -95,7 +95,7 @@ fn a_superseding_release_converges_after_a_fault_at_any_order() {
 #[test]
 fn two_faults_at_any_two_orders_of_an_update_with_prune_are_survived() {
     for first in 0..36 {
-        // Every third pair; all with `LOCKMASTER_THOROUGH`, as CI does.
+        // Every third pair; all with `LOCKMASTER_THOROUGH`, as `.ci/long` does.
         let step = if std::env::var_os("LOCKMASTER_THOROUGH").is_some() { 1 } else { 3 };
         for second in ((first + 1)..36).step_by(step) {
             let mut simulation = Simulation::new();

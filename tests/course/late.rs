@@ -85,6 +85,24 @@ fn what_comes_back_after_its_delete_is_deleted_again_though_no_row_ever_told_its
 }
 
 #[test]
+fn what_comes_after_a_delete_that_found_nothing_is_deleted() {
+    let mut simulation = Simulation::new();
+    simulation.world.push(&[config("settings", "1")]);
+    simulation.run(30);
+    simulation.world.push(&[config("settings", "1"), config("moves", "1")]);
+    simulation.run_until(0, |order| matches!(order, Order::Apply { .. }));
+    simulation.faults.insert(simulation.carried, Fault::Lost(Loss::Late(60)));
+    simulation.run_some(1);
+    simulation.world.push(&[config("settings", "2")]);
+    simulation.run(30);
+    assert!(simulation.laws.deletes.contains(&config_key("moves")), "it may have come");
+    assert!(!simulation.world.cluster.objects.contains_key(&config_key("moves")), "it has not come yet");
+    simulation.run(60);
+    simulation.converge(&[]);
+    simulation.laws.hold("an apply after a delete that found nothing");
+}
+
+#[test]
 fn what_a_lost_opening_names_is_not_deleted_as_long_as_it_may_still_come() {
     let mut simulation = open_until_well();
     let back = [config("settings", "1"), deployment("api", "a:1"), config("moves", "1"), deployment("web", "w:1")];

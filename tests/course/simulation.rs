@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use lockmaster::course::{
     Answer, Appended, Assigned, Courses, Heard, Known, Ledger, Order, Rest, Together, Token, Units, WakeAt,
 };
+use lockmaster::deploylog::Hearers;
 use lockmaster::name::{Code, CommitId, GroupKind, GroupVersionKind, ObjectKey, Reason, UnitName};
 use lockmaster::plan::OnDrift;
 
@@ -215,7 +216,7 @@ impl Simulation {
         let upstream = self.world.upstream.as_ref().map_or(0, |upstream| upstream.entries);
         if self.walkers[who].told_upstream != upstream {
             self.walkers[who].told_upstream = upstream;
-            self.step(who, Heard::Upstream(upstream));
+            self.step(who, Heard::Upstream(upstream, Hearers::All));
         }
     }
 

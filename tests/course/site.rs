@@ -141,7 +141,6 @@ pub(crate) fn policy() -> Policy {
 
 pub(crate) fn settings(site: &Site, soak: Duration) -> Settings {
     Settings {
-        unit: lockmaster::name::UnitName::whole(),
         environment: site.rules.environment.clone(),
         deadline: Duration::from_secs(DEADLINE),
         soak,

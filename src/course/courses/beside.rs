@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::{Awaited, Course, Known};
 use crate::deploylog::{EntryCommit, Inputs, Log};
-use crate::name::{CommitId, Digest, ObjectKey};
+use crate::name::{CommitId, Digest, GroupVersionKind, ObjectKey};
 
 impl Course {
     /// Takes the log, and the inventory, as they were read for somebody else.
@@ -36,11 +36,15 @@ impl Course {
         }
     }
 
-    /// The log upstream has so many entries; whether the unit is judged by them now. Where it wants nothing, it is enough to
-    /// know.
-    pub(super) fn hear_upstream(&mut self, entries: u64) -> bool {
+    /// The log upstream has so many entries; whether the unit is judged by them now. Where they are no news for it, it is
+    /// enough to know, and also where it wants nothing.
+    pub(super) fn hear_upstream(&mut self, entries: u64, news: bool) -> bool {
+        if !news {
+            self.upstream = entries;
+            return false;
+        }
         let rests = self.known.as_ref().is_some_and(|known| self.ahead.wants_nothing(&known.log));
-        let idle = rests && !self.settings.promotes && !self.settings.unit.is_whole();
+        let idle = rests && !self.settings.promotes && !self.unit.is_whole();
         if idle {
             self.file_upstream(entries);
         }
@@ -100,15 +104,22 @@ impl Course {
         let newer = |known: &Known| {
             known.log.standing.as_ref().is_some_and(|standing| standing.sequence > known.inventory.sequence)
         };
-        self.behind.release.is_none() && self.known.as_deref().is_some_and(newer)
+        // While it reads the log it does not know its inventory either.
+        self.known.as_deref().is_none_or(|known| self.behind.release.is_none() && newer(known))
     }
 
-    /// Reads what an earlier life of the agent wrote and nobody has shown yet.
-    pub(super) fn look_at_unseen(&mut self) {
+    /// Reads what an earlier life of the agent wrote and nobody has shown yet, where it is of these kinds.
+    pub(super) fn look_at_unseen(&mut self, kinds: &BTreeSet<GroupVersionKind>) {
         if let Some(release) = &mut self.behind.release {
-            let unseen: Vec<ObjectKey> = release.unseen.iter().cloned().collect();
+            let watched = |key: &&ObjectKey| release.packed.kind(key).is_some_and(|kind| kinds.contains(kind));
+            let unseen: Vec<ObjectKey> = release.unseen.iter().filter(watched).cloned().collect();
             release.looks.extend(unseen);
         }
+    }
+
+    /// An object belongs to another unit now: what was seen of it is no stray of this one.
+    pub(super) fn let_go(&mut self, key: &ObjectKey) {
+        self.behind.strays.remove(key);
     }
 
     pub(super) fn is_writing_inventory(&self) -> bool {

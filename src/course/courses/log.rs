@@ -120,11 +120,13 @@ impl Courses {
             self.common =
                 Some(Known { log: ledger.common.clone(), inventory: Inventory::default(), cluster, agent_key });
             self.whole = Some(ledger.whole.clone());
-            for doomed in [true, false] {
-                for (unit, inventory) in &ledger.inventories {
-                    let members = inventory.members.iter().filter(|(_, member)| member.doomed == doomed);
-                    self.house(unit, members.map(|(key, _)| key));
-                }
+            for (unit, inventory) in &ledger.inventories {
+                let doomed = inventory.members.iter().filter(|(_, member)| member.doomed);
+                self.house_unless_held(unit, doomed.map(|(key, _)| key));
+            }
+            for (unit, inventory) in &ledger.inventories {
+                let kept = inventory.members.iter().filter(|(_, member)| !member.doomed);
+                self.hand_over(unit, kept.map(|(key, _)| key));
             }
             for unit in ledger.logs.keys() {
                 self.begin(unit, Some(ledger.of(unit)), now);

@@ -12,12 +12,13 @@ mod order;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::backoff::Backoff;
 use super::{Answer, Course, Event, Issued, Known, Order, Overview, Progress, Rest, Settings, Sighting, Token, WakeAt};
-use crate::deploylog::Log;
+use crate::deploylog::{Hearers, Log};
 use crate::name::{CommitId, GroupVersionKind, ObjectId, ObjectKey, Reason, RefName, UnitName};
 use crate::plan::Inventory;
 use crate::render;
@@ -74,7 +75,7 @@ struct Lost {
 /// See the module.
 #[derive(Debug)]
 pub struct Courses {
-    settings: Settings,
+    settings: Arc<Settings>,
     /// Whether the environment has units.
     named: bool,
     units: BTreeMap<UnitName, Course>,
@@ -116,8 +117,9 @@ impl Courses {
     /// Walks that know nothing yet; the first [`Heard::Tick`] reads the log. `named`: the environment has units.
     #[must_use]
     pub fn new(settings: Settings, named: bool) -> Self {
-        let whole = UnitName::whole();
-        let units = if named { BTreeMap::new() } else { BTreeMap::from([(whole, Course::new(settings.clone()))]) };
+        let settings = Arc::new(settings);
+        let whole = || (UnitName::whole(), Course::new(Arc::clone(&settings), UnitName::whole()));
+        let units = if named { BTreeMap::new() } else { BTreeMap::from([whole()]) };
         Courses {
             settings,
             named,
@@ -160,14 +162,7 @@ impl Courses {
                 self.statements = Some(listed.clone());
                 self.tell_all(now, || Event::Statements(listed.clone()));
             }
-            Heard::Upstream(entries) => {
-                self.upstream = Some(entries);
-                let cares =
-                    |(unit, course): (&UnitName, &mut Course)| course.hear_upstream(entries).then(|| unit.clone());
-                for unit in self.units.iter_mut().filter_map(cares).collect::<Vec<_>>() {
-                    self.tell(&unit, Event::Upstream(entries), now);
-                }
-            }
+            Heard::Upstream(entries, hearers) => self.hear_upstream(entries, &hearers, now),
             Heard::Sighting(sighting) => self.see(sighting, now),
             Heard::Read(token, read) => {
                 if matches!(self.waiting.remove(&token), Some(Waiting::Log)) {
@@ -184,6 +179,10 @@ impl Courses {
                 self.stopping = true;
                 self.tell_all(now, || Event::Stop);
             }
+        }
+        if self.named {
+            // Whatever was heard: nobody is woken for a moment that has passed.
+            self.tick(now);
         }
         self.decide(now);
         let due = [self.reading.due_at().filter(|_| self.read_wanted), self.alarms.first().map(|(at, _)| *at)];
@@ -205,14 +204,13 @@ impl Courses {
         Some(rests.into_iter().find(|rest| *rest != Rest::Quiet).unwrap_or(Rest::Quiet))
     }
 
-    /// How long the log is, as far as is known.
+    /// The log, every entry as it was written, as far as is known.
     #[must_use]
-    pub fn newest(&self) -> Option<u64> {
-        let log = match self.units.get(&UnitName::whole()) {
-            Some(course) => &course.known()?.log,
-            None => self.whole.as_ref()?,
-        };
-        log.entries.last().map(|last| last.sequence)
+    pub fn log(&self) -> Option<&Log> {
+        match self.units.get(&UnitName::whole()) {
+            Some(course) => Some(&course.known()?.log),
+            None => self.whole.as_ref(),
+        }
     }
 
     /// The log and inventory of a unit as last read, if they were.
@@ -317,9 +315,13 @@ impl Courses {
                 self.tell(unit, Event::Answer(token, Answer::Done), now);
             }
             Order::WriteInventory(inventory) if self.named => {
-                self.house(unit, inventory.members.keys());
+                self.house_unless_held(unit, inventory.members.keys());
                 self.inventories.push((unit.clone(), token, inventory));
             }
+            Order::Delete { key, member } if self.named => match self.unless_held(unit, &key) {
+                Ok(()) => self.assign(Waiting::Unit(unit.clone(), token), unit.clone(), Order::Delete { key, member }),
+                Err(deleted) => self.tell(unit, Event::Answer(token, Answer::Deleted(deleted)), now),
+            },
             order => {
                 self.assign(Waiting::Unit(unit.clone(), token), unit.clone(), order);
             }
@@ -373,8 +375,7 @@ impl Courses {
         if self.units.contains_key(unit) || !self.named {
             return;
         }
-        let settings = Settings { unit: unit.clone(), ..self.settings.clone() };
-        self.units.insert(unit.clone(), Course::new(settings));
+        self.units.insert(unit.clone(), Course::new(Arc::clone(&self.settings), unit.clone()));
         if let (Some(known), Some(course)) = (known, self.units.get_mut(unit)) {
             course.hear_log(known, now);
         }
@@ -408,6 +409,19 @@ impl Courses {
         }
         for unit in units.directories.keys() {
             self.begin(unit, self.common.clone(), now);
+        }
+    }
+
+    /// The log upstream has grown. Units that it says nothing new about only learn how long it is.
+    fn hear_upstream(&mut self, entries: u64, hearers: &Hearers, now: Timestamp) {
+        self.upstream = Some(entries);
+        let units: Vec<UnitName> = self.units.keys().cloned().collect();
+        for unit in units {
+            let hears = hearers.include(&unit) || !self.named;
+            let judged = self.units.get_mut(&unit).is_some_and(|course| course.hear_upstream(entries, hears));
+            if judged {
+                self.tell(&unit, Event::Upstream(entries), now);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::backoff::later;
 use super::super::object::version;
-use super::super::{Answer, Course, Event, Glance, Judged, Order, Sighting, Verdict};
+use super::super::{Answer, Course, Deleted, Event, Glance, Judged, Order, Sighting, Verdict};
 use super::{Asking, Courses, Lost, Waiting, Watched};
 use crate::name::{Code, GroupVersionKind, ObjectKey, Reason, UnitName};
 
@@ -101,7 +101,7 @@ impl Courses {
     pub(super) fn house_release(&mut self, unit: &UnitName) {
         let keys: Vec<ObjectKey> =
             self.units.get(unit).and_then(Course::objects).map(|keys| keys.cloned().collect()).unwrap_or_default();
-        self.house(unit, keys.iter());
+        self.hand_over(unit, keys.iter());
     }
 
     /// Whether the opening that a unit proposes may name what is in another: it was judged before that was known.
@@ -125,6 +125,36 @@ impl Courses {
         if self.named {
             for key in keys {
                 self.homes.insert(key.clone(), unit.clone());
+            }
+        }
+    }
+
+    /// The same of what an inventory names, but for what stands of another unit: that was handed over.
+    pub(super) fn house_unless_held<'k>(&mut self, unit: &UnitName, keys: impl Iterator<Item = &'k ObjectKey>) {
+        let keys: Vec<&ObjectKey> = keys.filter(|key| self.of_another(unit, key).is_none()).collect();
+        self.house(unit, keys.into_iter());
+    }
+
+    /// Whether a unit may delete an object; else what it is told. What stands of another is handed over, not deleted
+    /// (course.md, rule 4).
+    pub(super) fn unless_held(&self, unit: &UnitName, key: &ObjectKey) -> Result<(), Deleted> {
+        let another = self.of_another(unit, key);
+        if another.and_then(|another| self.units.get(another)).is_some_and(|course| course.holds(key)) {
+            return Err(Deleted::LeftAlone);
+        }
+        if another.is_some() || self.is_one_unknown(unit) {
+            let text = "another unit was opened, and what it names is not known yet";
+            return Err(Deleted::Retry(Reason::new(Code::ClusterUnreachable, text)));
+        }
+        Ok(())
+    }
+
+    /// The same where what stands of a unit names them: no other has them any more.
+    pub(super) fn hand_over<'k>(&mut self, unit: &UnitName, keys: impl Iterator<Item = &'k ObjectKey>) {
+        for key in keys.filter(|_| self.named) {
+            let before = self.homes.insert(key.clone(), unit.clone()).filter(|before| before != unit);
+            if let Some(course) = before.and_then(|before| self.units.get_mut(&before)) {
+                course.let_go(key);
             }
         }
     }
@@ -164,12 +194,9 @@ impl Courses {
     pub(super) fn watch(&mut self, unit: &UnitName, kinds: BTreeSet<GroupVersionKind>, anew: bool) {
         if anew && self.watched.turned.remove(unit) {
             self.watched.anew = true;
-        } else if anew
-            && kinds.is_subset(&self.watched.all)
-            && let Some(course) = self.units.get_mut(unit)
-        {
-            // Nobody lists everything again for a few objects.
-            course.look_at_unseen();
+        } else if let Some(course) = self.units.get_mut(unit) {
+            // What is watched already was shown before: nobody lists everything again for a few objects.
+            course.look_at_unseen(&self.watched.all);
         }
         self.watched.wanted.extend(kinds);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Answer, Known, Order, Overview, Sighting, Token};
-use crate::deploylog::Log;
+use crate::deploylog::{Hearers, Log};
 use crate::name::{CommitId, ObjectId, Reason, RefName, RepoPath, UnitName};
 use crate::plan::Inventory;
 
@@ -77,8 +77,8 @@ pub enum Heard {
     Tip(Result<CommitId, Reason>, Units),
     /// The tags that state something about the environment, as the repository has them.
     Statements(BTreeMap<RefName, ObjectId>),
-    /// The log of the environment upstream has this many entries.
-    Upstream(u64),
+    /// The log of the environment upstream has this many entries; what was added is news for these units.
+    Upstream(u64, Hearers),
     /// A watch saw something.
     Sighting(Sighting),
     /// The log was read.
