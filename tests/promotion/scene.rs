@@ -302,7 +302,8 @@ pub(crate) fn deployment(name: &str, image: &str, note: &str) -> String {
     )
 }
 
-fn entry_of(item: &Value) -> Value {
+/// The document of an entry, out of the object that the journal keeps it in.
+pub(crate) fn entry_of(item: &Value) -> Value {
     let text = item["binaryData"]["content"].as_str().expect("because an entry has content");
     let bytes = STANDARD.decode(text).expect("because the server encodes binary data");
     let bytes = zstd::decode_all(&bytes[..]).expect("because the journal compresses it");

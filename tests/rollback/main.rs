@@ -18,6 +18,7 @@ mod week;
 use std::process::ExitCode;
 
 use control_plane::{ControlPlane, Test, run_anywhere};
+use crash::{Failpoint, bad_release, going_back};
 use scene::Scene;
 use serde_json::Value;
 
@@ -55,11 +56,28 @@ fn main() -> ExitCode {
         ("next_week_a_back_merge_lets_staging_prove_the_rest_alone", week::back_merge),
         ("next_week_a_revert_of_the_revert_is_a_promotion_of_held_content", week::revert_of_revert),
         ("next_week_after_a_rollback_without_a_revert_the_merge_is_held", week::without_revert),
-        ("killed_at_every_write_of_the_bad_release_a_revert_converges", crash::of_the_release),
-        ("killed_at_every_write_of_the_rollback_it_converges", crash::of_the_rollback),
     ];
     control_plane::at_once(4);
-    run_anywhere(tests)
+    run_anywhere([tests, crashes()].concat())
+}
+
+fn crashes() -> Vec<Test> {
+    vec![
+        ("killed_at_every_write_of_the_bad_release_a_revert_converges", crash::of_the_release),
+        ("killed_at_every_write_of_the_rollback_it_converges", crash::of_the_rollback),
+        ("killed_while_a_bad_release_opens_a_revert_converges", |plane| bad_release(plane, Failpoint::Open)),
+        ("killed_while_a_bad_release_is_applied_a_revert_converges", |plane| bad_release(plane, Failpoint::MidApply)),
+        ("killed_while_a_bad_release_settles_a_revert_converges", |plane| bad_release(plane, Failpoint::Settling)),
+        ("killed_while_a_bad_release_prunes_a_revert_converges", |plane| bad_release(plane, Failpoint::Pruning)),
+        ("killed_while_a_bad_release_is_recorded_a_revert_converges", |plane| bad_release(plane, Failpoint::Recording)),
+        ("killed_while_a_bad_release_is_proven_a_revert_converges", |plane| bad_release(plane, Failpoint::Proving)),
+        ("killed_while_a_rollback_opens_it_converges", |plane| going_back(plane, Failpoint::Open)),
+        ("killed_while_a_rollback_is_applied_it_converges", |plane| going_back(plane, Failpoint::MidApply)),
+        ("killed_while_a_rollback_settles_it_converges", |plane| going_back(plane, Failpoint::Settling)),
+        ("killed_while_a_rollback_prunes_it_converges", |plane| going_back(plane, Failpoint::Pruning)),
+        ("killed_while_a_rollback_is_recorded_it_converges", |plane| going_back(plane, Failpoint::Recording)),
+        ("killed_while_a_rollback_is_proven_it_converges", |plane| going_back(plane, Failpoint::Proving)),
+    ]
 }
 
 /// Prod stands at M1: S was merged by the forge, and is proven. Its extra object is the ConfigMap `flag`.
