@@ -110,7 +110,8 @@ pub(crate) fn run_split(anywhere: Vec<Test>, real: Vec<Test>, left_out: &[(&'sta
         });
         unless(trial, server.as_ref().or(tool.as_ref()))
     });
-    let trials = anywhere.chain(real);
+    // Those of a real server take longest.
+    let trials = real.chain(anywhere);
     let left_out = left_out.iter().map(|(name, why)| {
         let never = || unreachable!("because an ignored test that is asked for lacks what it needs");
         Trial::test(*name, never).with_kind(*why).with_ignored_flag(true)
@@ -353,7 +354,7 @@ impl ControlPlane {
     }
 }
 
-/// How many of a long row of cases are tried: all of them with `LOCKMASTER_THOROUGH`, as CI does, else so many.
+/// How many of a long row of cases are tried: all of them with `LOCKMASTER_THOROUGH`, as `.ci/long` does, else so many.
 pub(crate) fn cases(all: usize, quick: usize) -> usize {
     if std::env::var_os("LOCKMASTER_THOROUGH").is_some() { all } else { quick }
 }
