@@ -185,6 +185,10 @@ fn replaced(real: &'static ControlPlane) {
             }
         };
         ask("POST", &collection, [&body, &body]);
+        if body["kind"] == "CustomResourceDefinition" {
+            // A real server accepts its names first, and installs it a moment later.
+            eventually("it is installed", || is_established(&real.get(&path)?).then_some(()));
+        }
         ask("PUT", &path, [&body, &body]);
         let live = ask("GET", &path, [&Value::Null, &Value::Null]);
         let [theirs, mine] = live.map(|(_, live)| {
@@ -197,6 +201,11 @@ fn replaced(real: &'static ControlPlane) {
         ask("PUT", &path, [&theirs, &mine]);
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
+}
+
+fn is_established(definition: &Value) -> bool {
+    let conditions = definition["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|it| it["type"] == "Established" && it["status"] == "True")
 }
 
 /// The fields of a Service that a server allots.
