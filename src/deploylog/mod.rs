@@ -26,7 +26,6 @@ pub use entry::{
     Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Part, Phase, Proposal, Rollback,
     Signer, Stated, Upstream,
 };
-use evidence::shipped_by;
 pub use evidence::{Evidence, Freeze, Hold, Logged, Past, STATEMENTS, release_before, shipped};
 pub use git_object::{GitObject, ObjectKind};
 pub use inputs::{InputKey, InputKind, Inputs};

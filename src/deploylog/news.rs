@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Log, shipped_by};
+use super::Log;
+use super::evidence::shipped_by;
 use crate::name::{CommitId, UnitName};
 
 /// Whom something is news for.

@@ -129,7 +129,7 @@ impl Courses {
         }
     }
 
-    /// The same of what an inventory names, but for what stands of another unit: that was handed over.
+    /// Houses what an inventory of a unit names, but for what another unit has: that was handed over.
     pub(super) fn house_unless_held<'k>(&mut self, unit: &UnitName, keys: impl Iterator<Item = &'k ObjectKey>) {
         let keys: Vec<&ObjectKey> = keys.filter(|key| self.of_another(unit, key).is_none()).collect();
         self.house(unit, keys.into_iter());
@@ -143,13 +143,13 @@ impl Courses {
             return Err(Deleted::LeftAlone);
         }
         if another.is_some() || self.is_one_unknown(unit) {
-            let text = "another unit was opened, and what it names is not known yet";
+            let text = "another unit may be about to name it: what that one names is not known yet";
             return Err(Deleted::Retry(Reason::new(Code::ClusterUnreachable, text)));
         }
         Ok(())
     }
 
-    /// The same where what stands of a unit names them: no other has them any more.
+    /// Houses what stands of a unit; whoever had it before lets it go.
     pub(super) fn hand_over<'k>(&mut self, unit: &UnitName, keys: impl Iterator<Item = &'k ObjectKey>) {
         for key in keys.filter(|_| self.named) {
             let before = self.homes.insert(key.clone(), unit.clone()).filter(|before| before != unit);
