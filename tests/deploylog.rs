@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::deploylog::{
-    Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Hearers, Held, HeldImage, Log, LogName, News,
+    Action, Audience, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Hearers, Held, HeldImage, Log, LogName,
     ObjectKind, Phase, Proposal, Replay, Rollback, Signer, Stated, Stored, Upstream, replay, seal, unpack,
 };
 use lockmaster::name::{Code, CommitId, Digest, Reason, UnitName};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::course::Overviews;
-use crate::deploylog::{Log, News};
+use crate::deploylog::{Audience, Log};
 use crate::edge::exposition::{self, EnvironmentFacts, EnvironmentLabels, Exposition};
 use crate::health::Health;
 use crate::name::{EnvironmentName, PipelineName};
@@ -38,7 +38,7 @@ pub struct Board {
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// How many entries it has, and whom they are news for.
-    pub(super) news: News,
+    pub(super) audience: Audience,
     /// Whether its walk has ended, so that none is added.
     pub(super) ended: bool,
 }
@@ -74,7 +74,7 @@ impl Board {
 
     /// An environment's log is this one now.
     pub(super) fn logged(&self, environment: &EnvironmentName, log: &Log) {
-        self.tell(environment, |ledger| ledger.news.read(log));
+        self.tell(environment, |ledger| ledger.audience.read(log));
     }
 
     /// An environment's walk has ended.

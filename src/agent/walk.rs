@@ -347,7 +347,7 @@ async fn grown(upstream: Option<&mut watch::Receiver<Ledger>>, since: u64) -> (u
         Some(upstream) => match upstream.changed().await {
             Ok(()) => {
                 let ledger = upstream.borrow_and_update();
-                (ledger.news.entries(), ledger.news.since(since))
+                (ledger.audience.entries(), ledger.audience.since(since))
             }
             Err(_) => std::future::pending().await,
         },

@@ -3,12 +3,12 @@
 //! The deployment log of one environment: signed, hash-chained entries, one Git commit each. In: entries as stored.
 //! Out: the accepted head, the standing release, and what is still open; or the violation.
 
+mod audience;
 mod document;
 mod entry;
 mod evidence;
 mod git_object;
 mod inputs;
-mod news;
 mod packing;
 mod replay;
 mod seal;
@@ -21,6 +21,7 @@ use jiff::Timestamp;
 
 use crate::name::{CommitId, Digest, EnvironmentName, ObjectId, PipelineName, Reason};
 
+pub use audience::{Audience, Hearers};
 pub use document::FORMAT_VERSION;
 pub use entry::{
     Action, Cause, Counts, Entry, EntryCommit, GateVerdict, Genesis, Held, HeldImage, Part, Phase, Proposal, Rollback,
@@ -29,7 +30,6 @@ pub use entry::{
 pub use evidence::{Evidence, Freeze, Hold, Logged, Past, STATEMENTS, release_before, shipped};
 pub use git_object::{GitObject, ObjectKind};
 pub use inputs::{InputKey, InputKind, Inputs};
-pub use news::{Hearers, News};
 pub use packing::{Unreadable, unpack};
 pub use replay::{Replay, replay};
 pub use seal::seal;

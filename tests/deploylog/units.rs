@@ -56,20 +56,20 @@ pub(crate) fn a_unit_reads_what_is_about_it_and_about_the_environment_and_nothin
 
 pub(crate) fn an_entry_is_news_for_the_units_it_names_and_for_all_where_it_ships_something_new() {
     let replay = read_by_units(&of_units());
-    let mut news = News::default();
-    assert!(news.read(replay.log()) && !news.read(replay.log()), "the same log again adds nothing");
+    let mut audience = Audience::default();
+    assert!(audience.read(replay.log()) && !audience.read(replay.log()), "the same log again adds nothing");
     let of = |entries: usize| {
         let mut log = replay.log().clone();
         log.entries.truncate(entries + 1);
-        let mut news = News::default();
-        news.read(&log);
-        news.since(u64::try_from(entries).expect("because it is small"))
+        let mut audience = Audience::default();
+        audience.read(&log);
+        audience.since(u64::try_from(entries).expect("because it is small"))
     };
     let alone = |name: &str| Hearers::Units([unit(name)].into());
     let (all, web, cart) = (Hearers::All, alone("web"), alone("cart"));
     assert_eq!([0, 1, 2, 3, 4, 5].map(of), [all.clone(), all.clone(), cart, web, all.clone(), all]);
-    assert_eq!(news.since(6), Hearers::Units([].into()), "nothing was added behind the last");
-    assert_eq!(news.since(7), Hearers::All, "another log may be read in its place");
+    assert_eq!(audience.since(6), Hearers::Units([].into()), "nothing was added behind the last");
+    assert_eq!(audience.since(7), Hearers::All, "another log may be read in its place");
 }
 
 pub(crate) fn what_one_unit_opens_moves_the_accepted_head_of_all() {

@@ -31,14 +31,14 @@ impl Hearers {
 /// An entry is news for the units that it names. It is news for all of them where it is about the environment, and where
 /// it is the first to name a commit as shipped: what is shipped lets a commit through for whatever unit brings it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct News {
+pub struct Audience {
     entries: u64,
     all: u64,
     units: BTreeMap<UnitName, u64>,
     shipped: BTreeSet<CommitId>,
 }
 
-impl News {
+impl Audience {
     /// Takes in what was added to the log since it was read last; says whether anything was.
     pub fn read(&mut self, log: &Log) -> bool {
         let newest = log.entries.last().map_or(0, |last| last.sequence + 1);
