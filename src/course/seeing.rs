@@ -152,7 +152,7 @@ impl Release {
     fn find(&mut self, key: &ObjectKey, mut found: Found, at: &Moment<'_>) {
         let Some(object) = self.objects.get_mut(key) else { return };
         let known = object.found();
-        let news = known.is_none_or(|known| known.drift != found.drift || known.loss != found.loss);
+        let news = known.is_none_or(|known| !known.drift.is_same(&found.drift) || known.loss != found.loss);
         if let Some(known) = known {
             found.seen_at = known.seen_at;
             found.requests += known.requests;

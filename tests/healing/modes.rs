@@ -24,8 +24,16 @@ pub(crate) fn report(plane: &'static ControlPlane) {
     let line = agent.next("drift-found", "reported Service/web");
     assert_eq!((&line["fields"], &line["live"]), (&json!("metadata.annotations.note"), &json!("theirs")), "{line}");
     assert_eq!((&line["desired"], &line["manager"]), (&json!("ours"), &json!("kubectl-edit")), "{line}");
-    // Seen again, and told no second time.
-    edit(plane, &path, &json!({"metadata": {"labels": {"team": "checkout"}}}));
+    // Seen again, and told no second time: not in another second either, which the server notes as the time of all that
+    // this manager has.
+    let mut edits = 0_u32;
+    eventually("it is edited in another second", || {
+        edits += 1;
+        let edited = edit(plane, &path, &json!({"metadata": {"labels": {"team": format!("checkout-{edits}")}}}));
+        let entries = edited["metadata"]["managedFields"].as_array()?;
+        let theirs = entries.iter().find(|entry| entry["manager"] == "kubectl-edit")?;
+        (theirs["time"] != line["changed"]).then_some(())
+    });
     plane.delete(&at("reported", "configmaps", "settings"));
     let line = agent.next("drift-found", "reported ConfigMap/settings");
     assert_eq!(line["fields"], "(deleted)", "{line}");

@@ -159,6 +159,18 @@ pub struct Drift {
     pub by: Option<FieldOwner>,
 }
 
+impl Drift {
+    /// Whether the same fields have the same values. Who wrote them, and when, says nothing: the server notes the time of
+    /// all that a manager has anew whenever that manager writes anything else of the object.
+    #[must_use]
+    pub fn is_same(&self, other: &Drift) -> bool {
+        fn values(drift: &Drift) -> impl Iterator<Item = (&String, &Option<Value>, &Option<Value>)> {
+            drift.fields.iter().map(|change| (&change.path, &change.from, &change.to))
+        }
+        values(self).eq(values(other))
+    }
+}
+
 /// Names what drifted. From the whole object: with values. From metadata alone: also the paths of the manifest that our
 /// entry no longer has, without their live values. Where no field tells it, `metadata.managedFields` stands for the drift.
 #[must_use]
