@@ -44,7 +44,7 @@ const LINES: [&str; 24] = [
     "prod     rolled back to prod/3 from stored bytes in ",
     "prod     agent signs and pushes revert ID, inputs equal to ID: Git and cluster agree",
     "mallory  force-pushes env/prod to its first commit, ID",
-    "prod     refused[ref-rewound]: ID is an ancestor of the accepted head ID, 0 writes (prod/9)",
+    "prod     refused[ref-rewound]: ID is an ancestor of the accepted head ID, 0 writes",
     "omar     puts env/prod back to ID",
     "done in ",
 ];
