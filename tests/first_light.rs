@@ -6,7 +6,9 @@ mod stage;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use control_plane::proxy::{Moment, Verdict};
 use control_plane::{ControlPlane, Test, run_split};
 use serde_json::json;
 use stage::shop::{
@@ -22,6 +24,7 @@ fn main() -> ExitCode {
         ("a_forge_merge_of_signed_commits_is_deployed_and_an_altered_one_is_not", forge_merge),
         ("an_unsigned_commit_is_refused_and_nothing_is_written", unsigned),
         ("a_force_push_is_refused_and_the_standing_release_stays", force_push),
+        ("a_branch_that_is_where_it_was_when_it_is_refused_is_not_refused", moved_meanwhile),
         ("a_crash_looping_release_fails_at_its_deadline_and_stays_standing", failing_release),
         ("a_newer_release_closes_an_open_one_as_superseded", superseded),
         ("a_daemon_follows_a_local_repository_and_stops_cleanly", daemon),
@@ -193,6 +196,30 @@ fn force_push(plane: &'static ControlPlane) {
     assert_eq!(replicas(plane, "force-dev"), json!(3));
     stage.git(&["reset", "-q", "--hard", &accepted]);
     stage.run_once(0);
+}
+
+fn moved_meanwhile(plane: &'static ControlPlane) {
+    let stage = shop(plane, "meanwhile");
+    stage.run_once(0);
+    set_replicas(&stage, 3);
+    stage.commit(Who::Dana, "web: three replicas");
+    stage.run_once(0);
+    let accepted = stage.head();
+    stage.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    stage.proxy.judge(|call, moment| {
+        let judges = call.path.contains("first-seen") && moment == Moment::Before;
+        if judges { Verdict::Hang } else { Verdict::Pass }
+    });
+    let run = stage.spawn(&["run", "--once"]);
+    stage.proxy.hanging(Duration::from_secs(60)).expect("because the tip is judged");
+    stage.git(&["reset", "-q", "--hard", &accepted]);
+    stage.proxy.judge(|_, _| Verdict::Pass);
+    stage.proxy.release();
+    let ran = run.wait_with_output().expect("because it was started");
+    assert_eq!(ran.status.code(), Some(0), "{}", String::from_utf8_lossy(&ran.stderr));
+    let history = stage.lockmaster(&["history", "dev", "-o", "json"]).json();
+    let refused = history["entries"].as_array().into_iter().flatten().filter(|entry| entry["action"] == "refuse");
+    assert_eq!(refused.count(), 0, "{history}");
 }
 
 fn failing_release(plane: &'static ControlPlane) {

@@ -101,6 +101,32 @@ impl Outlook {
     }
 }
 
+/// A branch is said to have moved back or elsewhere by the tip that it has now, not by one that was read before another
+/// agent moved the accepted head on (course.md, rule 15): else it is looked at again.
+pub(super) async fn unless_moved(
+    site: &Site,
+    environment: &Environment,
+    tip: &CommitId,
+    mut outlook: Outlook,
+) -> Outlook {
+    if !matches!(outlook.relation, Some(Relation::Ancestor | Relation::Diverged { .. })) {
+        return outlook;
+    }
+    let branch = environment.branch.clone();
+    let listed = site.with_mirror(move |mirror| Ok(mirror.ls_remote()?.remove(&branch))).await;
+    let moved = match listed {
+        Ok(found) if found.as_ref() == Some(&tip.0) => return outlook,
+        Ok(_) => {
+            let text = format!("`{}` moved since {} was read: it is looked at again", environment.branch, tip.short());
+            Reason::new(Code::FetchFailed, text)
+        }
+        Err(error) => error.reason(),
+    };
+    site.board.look_now();
+    outlook.verdict = Finding::Unreachable(moved);
+    outlook
+}
+
 /// Why a walk ended early: refused, or not to be judged now.
 enum Stop {
     Refused(Vec<Reason>),

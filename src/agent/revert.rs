@@ -210,7 +210,8 @@ async fn place(
     found.await.map_err(|error| error.reason())
 }
 
-/// Makes Git agree with the standing release, if that is a rollback.
+/// Makes Git agree with the standing release, if that is a rollback, and stands still: another agent may have opened a
+/// release since the log was read, and nobody is to undo that.
 ///
 /// # Errors
 /// See [`push`].
@@ -224,8 +225,13 @@ pub(super) async fn after(
     let Some((standing, rollback)) = standing else { return Ok(Reverted::Nothing) };
     let undone = standing.supersedes.unwrap_or_default();
     let to = Logged { sequence: rollback.to, ..standing.clone() };
-    let log = carry::read_log(site, environment).await?.map(|replay| replay.log().clone()).unwrap_or_default();
-    let Some(accepted) = log.accepted else { return Ok(Reverted::Nothing) };
+    let log = carry::read_log(site, environment).await?.map(|replay| replay.of_unit(&environment.unit));
+    let Log { accepted: Some(accepted), standing: Some(latest), .. } = log.unwrap_or_default() else {
+        return Ok(Reverted::Nothing);
+    };
+    if latest.sequence != standing.sequence {
+        return Ok(Reverted::Nothing);
+    }
     Ok(match push(site, environment, (&accepted.id, tip), undone, &to).await? {
         Pushed::Nothing => Reverted::Nothing,
         Pushed::To(_) => Reverted::Pushed,

@@ -75,6 +75,8 @@ pub(super) struct Walk {
     heard: u64,
     /// How many looks there were: where nobody here walks upstream, each may have news of it.
     looked: u64,
+    /// How far the clock was set forward, as the course was told.
+    jumped: Duration,
     sightings: mpsc::Sender<Sighting>,
     seen: mpsc::Receiver<Sighting>,
     answers: JoinSet<Option<Heard>>,
@@ -106,6 +108,7 @@ impl Walk {
             seeking: None,
             told: None,
             looked: 0,
+            jumped: clock::jumped(),
             courses: Courses::new(settings, environment.units.is_some()),
             carrier: Arc::new(Carrier::new(site, environment)),
             carriers: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl Walk {
         self.stop = stop.child_token();
         let mut event = Heard::Tick;
         let rest = loop {
-            let (orders, wake) = self.courses.step(event, clock::now());
+            let (orders, wake) = self.step(event);
             for order in orders {
                 self.carry_out(order);
             }
@@ -156,6 +159,21 @@ impl Walk {
         self.carrier.events.close();
         self.carrier.events.wait().await;
         rest
+    }
+
+    /// Steps the course; first it is told of a clock that was set forward.
+    fn step(&mut self, event: Heard) -> (Vec<Assigned>, Option<WakeAt>) {
+        let (now, jumped) = (clock::now(), clock::jumped());
+        let by = jumped.saturating_sub(std::mem::replace(&mut self.jumped, jumped));
+        let mut orders = Vec::new();
+        if !by.is_zero() {
+            let environment = &self.carrier.environment.name;
+            tracing::warn!(%environment, by = %humantime::format_duration(by), "clock-jumped");
+            orders = self.courses.step(Heard::ClockJumped(by), now).0;
+        }
+        let (more, wake) = self.courses.step(event, now);
+        orders.extend(more);
+        (orders, wake)
     }
 
     /// Tells the walks downstream what is new in the log.
@@ -218,7 +236,7 @@ impl Walk {
     async fn end(&mut self) {
         let mut event = Heard::Stop;
         loop {
-            for Assigned { token, unit, order } in self.courses.step(event, clock::now()).0 {
+            for Assigned { token, unit, order } in self.step(event).0 {
                 if matches!(order, Order::Append(_) | Order::Tell(_)) {
                     let carrier = self.carrier_of(&unit);
                     self.answers.spawn(async move { Some(carrier.hear(token, order).await) });

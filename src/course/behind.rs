@@ -51,6 +51,8 @@ pub(super) struct Behind {
     pub(super) proving: Proving,
     pub(super) tally: Tally,
     pub(super) healed_at: Option<Timestamp>,
+    /// How far the clock was set forward since this opening is looked after: time that did not pass.
+    skipped: Duration,
 }
 
 /// An object under our label that the standing release does not name, as it was last seen.
@@ -114,6 +116,20 @@ impl Behind {
         self.release.as_ref().map(Release::durations_ms).unwrap_or_default()
     }
 
+    /// So much time did not pass: no soak, settle deadline or check is nearer to its end by it (I14).
+    pub(super) fn skip(&mut self, span: Duration) {
+        self.skipped = self.skipped.saturating_add(span);
+        self.proving.skip(span);
+        if let Some(release) = &mut self.release {
+            release.skip(span);
+        }
+    }
+
+    /// When the standing release was opened, in the time that passed since.
+    fn opened_at(&self, standing: &StandingRelease) -> Timestamp {
+        later(standing.opened_at, self.skipped)
+    }
+
     /// What time alone changes.
     pub(super) fn look_again(&mut self, now: Timestamp) {
         if let Some(release) = &mut self.release {
@@ -169,7 +185,7 @@ impl Behind {
             return Some(failed);
         }
         let settled_once = matches!(standing.outcome, Some((Phase::Settled, _)));
-        let since = if settled_once { release.unsettled_since()? } else { standing.opened_at };
+        let since = if settled_once { release.unsettled_since()? } else { self.opened_at(standing) };
         let late = now >= later(since, deadline) && !self.is_settled();
         late.then(|| release.unsettled_objects(deadline))
     }
@@ -211,7 +227,7 @@ impl Behind {
     pub(super) fn wakes_at(&self, log: &Log, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
         let standing = log.standing.as_ref()?;
         let open = standing.outcome.is_none();
-        let deadline = open.then(|| later(standing.opened_at, settings.deadline)).filter(|time| *time > now);
+        let deadline = open.then(|| later(self.opened_at(standing), settings.deadline)).filter(|time| *time > now);
         let release = self.release.as_ref().and_then(|release| release.wakes_at(settings.deadline, settings.soak, now));
         let own = [self.recall.due_at(), self.inventory.due_at(), self.confirm.due_at(), self.renew_at];
         let deletions = self.deletions.values().filter_map(Backoff::due_at).chain(self.proving.wakes_at(now));
@@ -327,8 +343,8 @@ impl Course {
                 // A drift that is being found out or healed is none of the release; a fight is left to those who fight.
                 let heals = self.settings.policy.on_drift == OnDrift::Heal;
                 let drifts = heals && release.drifted.iter().any(|key| !release.fights.contains(key));
-                // What could not be read is to be written, and may be anything.
-                let unread = release.queue.keys().any(|key| !release.fights.contains(key));
+                // What could not be read is to be written, or is being: it may be anything.
+                let unread = release.queue.keys().chain(&self.writing).any(|key| !release.fights.contains(key));
                 let mut well = release.is_settled() && !looking && release.looks.is_empty() && !drifts && !unread;
                 for Glance { object, present, edition, unwell } in glances {
                     let finished = release.objects.get(&object).is_some_and(|object| object.finished);

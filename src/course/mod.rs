@@ -211,6 +211,10 @@ impl Course {
             Event::Statements(listed) => self.file_statements(listed),
             Event::Upstream(entries) => self.file_upstream(entries),
             Event::Sighting(sighting) => self.file_sighting(sighting, now),
+            Event::ClockJumped(by) => {
+                self.behind.skip(by);
+                self.pen.skip(by);
+            }
             Event::Stop => self.stopping = true,
             Event::Answer(token, answer) => {
                 if let Some(awaited) = self.awaited.remove(&token) {

@@ -473,6 +473,8 @@ pub enum Event {
     Upstream(u64),
     /// A watch saw something.
     Sighting(Sighting),
+    /// The clock of the machine was set forward by so much: time that did not pass.
+    ClockJumped(Duration),
     /// An order was carried out.
     Answer(Token, Answer),
     /// The agent is told to stop: what is only remembered is written down.

@@ -61,6 +61,13 @@ impl Pen {
         self.adrift.iter().filter(may_come).any(|adrift| adrift.keys.contains(key))
     }
 
+    /// So much time did not pass.
+    pub(super) fn skip(&mut self, span: Duration) {
+        for adrift in &mut self.adrift {
+            adrift.until = later(adrift.until, span);
+        }
+    }
+
     /// Whether a candidate's opening was written is unknown.
     fn set_adrift(&mut self, candidate: &Candidate, now: Timestamp) {
         let (place, release) = (self.place, candidate.release());

@@ -5,6 +5,7 @@
 //! (course.md, rule 10). What its checks have found is lost in a crash: they begin anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -35,6 +36,11 @@ impl Proving {
 
     pub(super) fn wakes_at(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
         self.runs.values().filter_map(move |run| run.next_look(now))
+    }
+
+    /// So much time did not pass.
+    pub(super) fn skip(&mut self, span: Duration) {
+        self.runs.values_mut().for_each(|run| run.skip(span));
     }
 
     fn passed(&self, settings: &Settings, now: Timestamp) -> bool {

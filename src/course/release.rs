@@ -387,6 +387,13 @@ impl Release {
         }
     }
 
+    /// So much time did not pass.
+    pub(super) fn skip(&mut self, span: Duration) {
+        for since in [&mut self.settled_since, &mut self.unsettled_since].into_iter().flatten() {
+            *since = later(*since, span);
+        }
+    }
+
     pub(super) fn is_settled(&self) -> bool {
         self.unwell.is_empty() && self.left.iter().all(|left| *left == 0)
     }

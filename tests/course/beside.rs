@@ -10,7 +10,7 @@ use super::content::Content;
 use super::forge::{Forge, Making};
 use super::people::{MIA, tag, until};
 use super::rooms::{place, unit};
-use super::shop::{config, config_key, deployment, deployment_key};
+use super::shop::{config, config_key, deployment, deployment_key, secret_key};
 use super::simulation::{Fault, Simulation};
 use super::site::{Shape, Site};
 use super::story::Story;
@@ -63,11 +63,11 @@ fn names(simulation: &Simulation, place: usize, key: &ObjectKey) -> bool {
     simulation.world.rooms[&unit(place)].inventory.members.contains_key(key)
 }
 
-/// Takes the next entry out of the hands of the only agent.
-fn hold_append(simulation: &mut Simulation) -> Assigned {
+/// Takes an order that is for all units out of the hands of the only agent.
+fn hold_of_all(simulation: &mut Simulation, wanted: fn(&Order) -> bool) -> Assigned {
     loop {
         let pending = &mut simulation.walkers[0].pending;
-        match pending.iter().position(|assigned| matches!(assigned.order, Order::Append(_))) {
+        match pending.iter().position(|assigned| wanted(&assigned.order)) {
             Some(at) => return pending.remove(at).expect("because it stands there"),
             None => simulation.run_some(1),
         }
@@ -101,7 +101,7 @@ fn a_log_that_is_read_again_lets_nobody_be_judged_who_was_passed_over() {
     simulation.run(30);
     push(&mut simulation, [0, 0, 1]);
     simulation.run(30);
-    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.world.cluster.unlabel(&secret_key("cart-own"));
     simulation.spread();
     simulation.run(30);
     simulation.laws.hold("a log that is read again");
@@ -160,6 +160,31 @@ fn an_object_that_moved_is_no_stray_of_the_unit_that_had_it() {
 }
 
 #[test]
+fn a_stray_of_one_unit_that_another_opened_with_meanwhile_is_not_deleted() {
+    let mut simulation = units(1, 0);
+    let moves = config_key("moves");
+    push(&mut simulation, [0, MOVES, 0]);
+    simulation.run(30);
+    let old = simulation.world.archive.values().find_map(|set| set.get(&moves)).cloned();
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    assert!(!simulation.world.cluster.objects.contains_key(&moves), "because it is pruned");
+    // A write that nobody waits for any more comes late: `cart`, who had it, is to take it away.
+    let now = simulation.world.now;
+    simulation.world.cluster.apply(&old.expect("because it was opened"), true, now);
+    simulation.world.late.insert(moves.clone());
+    simulation.spread();
+    let inventory = hold(&mut simulation, 0, 1, |order| matches!(order, Order::WriteInventory(_)));
+    push(&mut simulation, [0, 0, MOVES]);
+    simulation.run(20);
+    assert!(names(&simulation, 2, &moves), "because nobody has it");
+    simulation.walkers[0].pending.push_back(inventory);
+    simulation.run(60);
+    assert!(simulation.world.cluster.objects.contains_key(&moves), "because it is of `web` now");
+    simulation.laws.hold("a stray that was taken");
+}
+
+#[test]
 fn what_upstream_proves_of_one_unit_judges_no_other_that_waits() {
     let mut simulation = units(1, 0);
     push(&mut simulation, [0, 0, 0]);
@@ -209,6 +234,28 @@ fn nobody_opens_while_it_is_not_known_what_another_agent_opened() {
 }
 
 #[test]
+fn nobody_takes_what_another_unit_may_still_have_while_that_one_reads_its_log() {
+    let mut simulation = units(1, 0);
+    simulation.world.cluster.held.insert(config_key("moves"));
+    push(&mut simulation, [0, MOVES, 0]);
+    simulation.run(30);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    assert!(names(&simulation, 1, &config_key("moves")), "its deletion waits for a finalizer");
+    // `cart` doubts what it knows, and the reply takes its time.
+    simulation.world.cluster.unlabel(&secret_key("cart-own"));
+    simulation.spread();
+    let read = hold_of_all(&mut simulation, |order| matches!(order, Order::ReadLog));
+    push(&mut simulation, [0, 0, MOVES]);
+    simulation.run(5);
+    simulation.walkers[0].pending.push_back(read);
+    simulation.run(10);
+    let opened = simulation.world.replay.of_unit(&unit(2)).standing.map(|standing| standing.sequence);
+    assert_eq!(opened, Some(2), "because what `web` wants is still there, and of `cart`");
+    simulation.laws.hold("an object whose unit reads its log");
+}
+
+#[test]
 fn a_head_that_another_agent_moved_for_one_unit_is_what_all_are_judged_against() {
     let mut simulation = units(2, 0);
     push(&mut simulation, [0, 0, 0]);
@@ -222,7 +269,7 @@ fn a_head_that_another_agent_moved_for_one_unit_is_what_all_are_judged_against()
     simulation.world.tip = root;
     push(&mut simulation, [1, 0, 0]);
     let store = hold(&mut simulation, 1, 0, |order| matches!(order, Order::StoreRelease { .. }));
-    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.world.cluster.unlabel(&secret_key("cart-own"));
     simulation.spread();
     simulation.run(3);
     simulation.walkers[1].pending.push_back(store);
@@ -238,11 +285,11 @@ fn an_opening_that_is_withdrawn_from_a_unit_that_forgot_the_log_is_proposed_agai
     push(&mut simulation, [0, 0, 0]);
     simulation.run(30);
     push(&mut simulation, [1, 1, 0]);
-    let append = hold_append(&mut simulation);
+    let append = hold_of_all(&mut simulation, |order| matches!(order, Order::Append(_)));
     // The other one waits for the pen, and for the log as well.
     simulation.run(8);
     for name in ["api-own", "cart-own"] {
-        simulation.world.cluster.unlabel(&config_key(name));
+        simulation.world.cluster.unlabel(&secret_key(name));
     }
     simulation.spread();
     simulation.run(3);
@@ -294,7 +341,7 @@ fn an_inventory_that_was_written_during_a_read_is_not_forgotten_for_an_older_one
     push(&mut simulation, [0, 0, 1]);
     let inventory = hold(&mut simulation, 0, 2, |order| matches!(order, Order::WriteInventory(_)));
     simulation.run(6);
-    simulation.world.cluster.unlabel(&config_key("cart-own"));
+    simulation.world.cluster.unlabel(&secret_key("cart-own"));
     simulation.spread();
     // The log is read, the inventory is written, and what was read is heard last.
     let read = loop {
@@ -365,7 +412,7 @@ fn an_opening_at_an_older_tip_is_not_written_after_one_at_a_newer_tip() {
     push(&mut simulation, [0, 0, 0]);
     simulation.run(30);
     push(&mut simulation, [0, 1, 1]);
-    let append = hold_append(&mut simulation);
+    let append = hold_of_all(&mut simulation, |order| matches!(order, Order::Append(_)));
     // `web` waits for the pen, then `api` does at a newer tip, and comes first.
     simulation.run(3);
     push(&mut simulation, [1, 1, 1]);

@@ -8,7 +8,7 @@ use lockmaster::name::RepoPath;
 use lockmaster::render::{Closure, Contents, Outputs, Part};
 use serde_json::Value;
 
-use super::shop::{claim, config, deployment, in_wave};
+use super::shop::{claim, config, deployment, in_wave, secret};
 
 /// The environments, upstream first.
 pub(crate) const ENVIRONMENTS: [&str; 3] = ["dev", "stage", "prod"];
@@ -154,10 +154,10 @@ fn objects(which: usize, file: u8) -> Vec<Value> {
                 objects.push(config("moves", &version));
             }
         }
-        2 => objects.push(config("own", &version)),
+        2 => objects.push(secret("own", &version)),
         _ => {
             let unit = UNITS[which - 3];
-            objects.push(config(&format!("{unit}-own"), &version));
+            objects.push(secret(&format!("{unit}-own"), &version));
             if has(0) {
                 objects.push(deployment(unit, &format!("{unit}:{version}")));
             }
@@ -184,7 +184,7 @@ pub(crate) const UNIT_NAMES: [(&str, &str, &str); 9] = [
     ("apps", "Deployment", "cart"),
     ("apps", "Deployment", "web"),
     ("", "ConfigMap", "moves"),
-    ("", "ConfigMap", "api-own"),
+    ("", "Secret", "api-own"),
     ("", "ConfigMap", "api-brief"),
     ("", "ConfigMap", "cart-brief"),
     ("", "ConfigMap", "cart-base"),
@@ -200,5 +200,5 @@ pub(crate) const NAMES: [(&str, &str, &str); 8] = [
     ("apps", "Deployment", "cart"),
     ("", "PersistentVolumeClaim", "data"),
     ("", "ConfigMap", "moves"),
-    ("", "ConfigMap", "own"),
+    ("", "Secret", "own"),
 ];

@@ -1,8 +1,9 @@
 //! What people, and what goes wrong, do to the model world.
 
 use std::fmt;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use lockmaster::deploylog::Phase;
 use lockmaster::manifest::{Manifest, ManifestSet};
 use lockmaster::name::{CommitId, ObjectKey};
@@ -14,7 +15,7 @@ use super::content::{Content, ENVIRONMENTS, NAMES, OF_UNITS, UNIT_NAMES, UNITS};
 use super::forge::Making;
 use super::people::{PEOPLE, Who, tag, until};
 use super::play::Play;
-use super::shop::key;
+use super::shop::{key, secret_value};
 use super::world::Said;
 
 /// How content travels downstream.
@@ -316,6 +317,7 @@ impl Play {
                 let key = object(it);
                 match key.kind.as_str() {
                     "ConfigMap" => cluster.edit(&key, "/data/value", json!("by hand")),
+                    "Secret" => cluster.edit(&key, "/data/value", json!(secret_value("by hand"))),
                     "Deployment" => cluster.edit(&key, "/spec/replicas", json!(7)),
                     _ => cluster.touch(&key),
                 }
@@ -351,7 +353,7 @@ impl Play {
                 if by < walker.skew && seconds >= 0 {
                     return;
                 }
-                walker.jumped = if seconds > 0 { by - walker.skew } else { SignedDuration::ZERO };
+                walker.jumped += Duration::try_from(by - walker.skew).unwrap_or_default();
                 walker.skew = by;
             }
             _ => {}
@@ -364,6 +366,7 @@ fn foreign(ours: &Option<Manifest>, key: &ObjectKey) -> Manifest {
     let value = match key.kind.as_str() {
         "Deployment" => super::shop::deployment(&key.name, "theirs:1"),
         "PersistentVolumeClaim" => super::shop::claim(&key.name),
+        "Secret" => super::shop::secret(&key.name, "theirs"),
         _ => super::shop::config(&key.name, "theirs"),
     };
     let mut value = ours.as_ref().map_or(value.clone(), |ours| {

@@ -1,8 +1,8 @@
 //! The laws of what is written down, by entry.
 
 use jiff::SignedDuration;
-use lockmaster::deploylog::{Action, Entry, Log, Phase};
-use lockmaster::name::UnitName;
+use lockmaster::deploylog::{Action, Entry, Log, Phase, Rollback};
+use lockmaster::name::{Code, UnitName};
 
 use super::laws::Laws;
 use super::walker::Walker;
@@ -16,7 +16,7 @@ const OUTSTANDING: usize = 200;
 
 impl Laws {
     /// An entry has reached the store; one that comes late is nobody's.
-    pub(crate) fn appended(&mut self, world: &World, walker: &Walker, who: Option<usize>) {
+    pub(crate) fn appended(&mut self, world: &World, who: Option<usize>) {
         let log = world.replay.log();
         let (Some(last), Some(stored_at)) = (log.entries.last(), world.stored_at.last()) else { return };
         if self.asleep {
@@ -29,29 +29,22 @@ impl Laws {
             return;
         }
         if !world.rooms.is_empty() {
-            return self.appended_for_all(world, walker, who);
+            return self.appended_for_all(world, who);
         }
-        self.appended_for(world, walker, (who, &UnitName::whole()), log);
+        self.appended_for(world, (who, &UnitName::whole()), log);
         self.heads(world, log);
     }
 
     /// The newest entry, as one unit reads it.
-    pub(crate) fn appended_for(
-        &mut self,
-        world: &World,
-        walker: &Walker,
-        (who, unit): (Option<usize>, &UnitName),
-        log: &Log,
-    ) {
+    pub(crate) fn appended_for(&mut self, world: &World, (who, unit): (Option<usize>, &UnitName), log: &Log) {
         let Some(last) = log.entries.last() else { return };
-        if walker.jumped.is_zero() {
-            self.soaked(world, log);
-        }
+        self.soaked(world, log);
         if let Some(who) = who.filter(|_| matches!(last.body.phase, Some(Phase::Settled | Phase::Proven))) {
             self.claimed(world, who, unit, last.body.of);
         }
         if self.strict && matches!(last.body.action, Action::Refuse | Action::Wait) {
             self.told_once(log, last);
+            self.still_at_the_tip(world, last);
         }
         self.of_its_opening(log, last);
         if self.strict && last.body.phase == Some(Phase::Opened) {
@@ -87,6 +80,23 @@ impl Laws {
         }
         if walker.outstanding.len() > OUTSTANDING {
             self.broken("orders are bounded", format!("{} are outstanding", walker.outstanding.len()));
+        }
+    }
+
+    /// A branch is said to have moved back or elsewhere by a tip that it had after the accepted head came to be (course.md,
+    /// rule 15).
+    fn still_at_the_tip(&mut self, world: &World, last: &Entry) {
+        let moved = |code| matches!(code, Code::RefRewound | Code::RefDiverged);
+        let Some(commit) = &last.body.commit else { return };
+        if !last.body.reasons.iter().any(|reason| moved(reason.code)) {
+            return;
+        }
+        let heads = world.replay.log().entries.iter().rev().filter(|entry| !entry.lapsed);
+        let leaves = |entry: &Entry| entry.body.rollback.as_ref().is_some_and(Rollback::leaves_head);
+        let head = heads.map(AsRef::as_ref).find(|entry| entry.body.phase == Some(Phase::Opened) && !leaves(entry));
+        let since = head.map_or(0, |head| usize::try_from(head.sequence).unwrap_or(usize::MAX));
+        if self.tips.get(&commit.id).is_none_or(|seen| *seen <= since) {
+            self.broken("no stale alarm", format!("{}, entry {}", commit.id.short(), last.sequence));
         }
     }
 

@@ -49,6 +49,10 @@ impl World {
         let history = if judgement.verdict.is_ok() { Ok(()) } else { revision::check_history(&fetched) };
         let verdict = match history {
             Ok(()) => self.weigh(brief, &fetched, &candidate, judgement.verdict).unwrap_or_else(|verdict| verdict),
+            // Rule 15: another agent may have moved the accepted head on since this tip was read.
+            Err(_) if self.unreachable || self.tip.as_ref() != Some(&brief.tip) => {
+                Verdict::Unreachable(Reason::new(Code::FetchFailed, "it moved since, or cannot be read"))
+            }
             Err(reasons) => refused(reasons),
         };
         Judged { candidate, verdict, durations_ms: BTreeMap::new() }

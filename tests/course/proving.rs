@@ -1,7 +1,9 @@
 //! Soak: how long, from when, and what begins it anew.
 
-use jiff::Timestamp;
-use lockmaster::course::Order;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lockmaster::course::{Heard, Order};
 use lockmaster::deploylog::Phase;
 
 use super::cluster::Fate;
@@ -134,4 +136,39 @@ fn an_edit_that_the_watch_has_not_shown_yet_keeps_a_release_from_its_proof() {
     simulation.run(10);
     simulation.converge(&[]);
     simulation.laws.hold("stale view");
+}
+
+/// The clock of the machine is set forward by an hour, once.
+fn jump(simulation: &mut Simulation) {
+    let walker = &mut simulation.walkers[0];
+    walker.skew += SignedDuration::from_hours(1);
+    walker.jumped += Duration::from_secs(3600);
+}
+
+#[test]
+fn a_clock_that_is_set_forward_ends_no_soak() {
+    let mut simulation = simulation();
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:1")]);
+    simulation.run(SOAK - 5);
+    assert_eq!(names(&simulation), [Phase::Opened, Phase::Settled]);
+    jump(&mut simulation);
+    simulation.step(0, Heard::Tick);
+    simulation.run(1);
+    assert_eq!(names(&simulation), [Phase::Opened, Phase::Settled], "no minute has passed");
+    simulation.run(10);
+    assert_eq!(names(&simulation), [Phase::Opened, Phase::Settled, Phase::Proven]);
+    simulation.laws.hold("soak");
+}
+
+#[test]
+fn a_clock_that_is_set_forward_fails_no_release_before_its_deadline() {
+    let mut simulation = simulation();
+    simulation.world.cluster.fates.insert(deployment_key("web"), Fate::WellAfter(30));
+    simulation.world.push(&[config("settings", "1"), deployment("web", "w:1")]);
+    simulation.run(10);
+    jump(&mut simulation);
+    simulation.step(0, Heard::Tick);
+    simulation.run(100);
+    assert_eq!(names(&simulation), [Phase::Opened, Phase::Settled, Phase::Proven]);
+    simulation.laws.hold("deadline");
 }

@@ -1,7 +1,7 @@
 //! Going back to an earlier release in the real rooms: from stored bytes, past the gates of a rollback.
 
 use lockmaster::course::{Back, Brief, Judged, Opening, Reverted, Verdict};
-use lockmaster::deploylog::{Cause, EntryCommit, Logged, Past, Recalled};
+use lockmaster::deploylog::{Cause, EntryCommit, Log, Logged, Past, Recalled};
 use lockmaster::gate::{self, Return};
 use lockmaster::name::{Code, CommitId, Reason};
 use lockmaster::render::Closure;
@@ -49,9 +49,10 @@ impl World {
         let Some(wanted) = self.forge.made(&standing.commit.id).content else { return Reverted::Nothing };
         let mut content = Content { shared: wanted.shared, ..theirs };
         content.own[self.site.place] = wanted.own[self.site.place];
-        let accepted = self.replay.log().accepted.as_ref().map(|accepted| &accepted.id);
-        let moved = self.tip.as_ref() != Some(tip) || accepted != Some(tip);
-        if content == theirs || moved || self.deleted || self.unreachable {
+        let Log { accepted, standing: latest, .. } = self.replay.log();
+        let moved = self.tip.as_ref() != Some(tip) || accepted.as_ref().map(|accepted| &accepted.id) != Some(tip);
+        let stands = latest.as_ref().is_some_and(|latest| latest.sequence == standing.sequence);
+        if content == theirs || moved || !stands || self.deleted || self.unreachable {
             return Reverted::Nothing;
         }
         let parents = [tip.clone()];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lockmaster::course::Order;
-use lockmaster::deploylog::Phase;
+use lockmaster::deploylog::{Action, Entry, Phase};
 use lockmaster::name::CommitId;
 
 use super::random::Random;
@@ -71,6 +71,29 @@ fn asleep_with(wanted: fn(&Order) -> bool) -> Simulation {
     simulation.calm();
     simulation.rest();
     simulation
+}
+
+#[test]
+fn a_tip_that_was_read_before_another_agent_moved_the_head_on_is_not_said_to_have_moved_back() {
+    let mut simulation = Simulation::with(2);
+    simulation.laws.strict = true;
+    let first = simulation.world.push(&[config("settings", "1")]);
+    simulation.run(30);
+    simulation.walkers[1].asleep = true;
+    let second = simulation.world.push(&[config("settings", "2")]);
+    simulation.run(30);
+    assert_eq!(opened(&simulation), [first, second.clone()]);
+    // It reads the log before it hears of the tip.
+    simulation.walkers[1].asleep = false;
+    let heard = simulation.walkers[1].told.tip.replace(Ok(second));
+    simulation.world.cluster.edit(&config_key("settings"), "/data/value", "by hand".into());
+    simulation.spread();
+    simulation.run(30);
+    simulation.walkers[1].told.tip = heard;
+    simulation.converge(&[]);
+    simulation.laws.hold("a tip of before");
+    let refuses = |entry: &Entry| entry.body.action == Action::Refuse;
+    assert!(!simulation.world.replay.log().entries.iter().any(|entry| refuses(entry)), "nobody moved it back");
 }
 
 #[test]

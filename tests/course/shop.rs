@@ -1,5 +1,6 @@
 //! The objects of a small shop.
 
+use base64::Engine as _;
 use lockmaster::name::ObjectKey;
 use serde_json::{Value, json};
 
@@ -7,6 +8,20 @@ pub(crate) const NAMESPACE: &str = "shop";
 
 pub(crate) fn config(name: &str, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"value": value}})
+}
+
+/// What stands in every value of a Secret, as its manifest has it (base64), and in plain words: nobody may read it anywhere
+/// else.
+pub(crate) const SECRETS: [&str; 2] = ["cGxhbnRlZC1z", "planted-s"];
+
+/// A Secret of a version of one digit, or of another hand.
+pub(crate) fn secret(name: &str, version: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"value": secret_value(version)}})
+}
+
+/// The value of such a Secret.
+pub(crate) fn secret_value(version: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("{}{version}", SECRETS[1]))
 }
 
 pub(crate) fn deployment(name: &str, image: &str) -> Value {
@@ -55,6 +70,10 @@ pub(crate) fn key(group: &str, kind: &str, name: &str) -> ObjectKey {
 
 pub(crate) fn deployment_key(name: &str) -> ObjectKey {
     key("apps", "Deployment", name)
+}
+
+pub(crate) fn secret_key(name: &str) -> ObjectKey {
+    key("", "Secret", name)
 }
 
 pub(crate) fn config_key(name: &str) -> ObjectKey {

@@ -318,7 +318,7 @@ impl Simulation {
             self.laws.collected(&self.world);
         }
         if self.world.entries() > entries {
-            self.laws.appended(&self.world, &self.walkers[who], Some(who));
+            self.laws.appended(&self.world, Some(who));
         }
         if let Order::Watch { kinds, anew } = &order {
             self.watch(who, kinds, *anew);
@@ -399,7 +399,14 @@ impl Simulation {
 
     pub(crate) fn step(&mut self, who: usize, heard: Heard) {
         let now = self.time_of(who);
-        let (issued, wake) = self.walkers[who].course.step(heard, now);
+        let walker = &mut self.walkers[who];
+        let mut issued = Vec::new();
+        let jumped = std::mem::take(&mut walker.jumped);
+        if !jumped.is_zero() {
+            issued = walker.course.step(Heard::ClockJumped(jumped), now).0;
+        }
+        let (more, wake) = walker.course.step(heard, now);
+        issued.extend(more);
         let wake = wake.map(|WakeAt(time)| time);
         if wake.is_some_and(|time| time <= now) {
             self.laws.broken("wakes later", "the course asks to be woken at a time that has passed");
@@ -448,7 +455,7 @@ impl Simulation {
             self.world.land(afloat);
             self.laws.after_effect(&self.world, alone);
             if self.world.entries() > entries {
-                self.laws.appended(&self.world, &self.walkers[0], None);
+                self.laws.appended(&self.world, None);
             }
         }
         self.spread();

@@ -105,7 +105,7 @@ impl Laws {
     }
 
     /// An entry about several units has reached the store.
-    pub(crate) fn appended_for_all(&mut self, world: &World, walker: &Walker, who: Option<usize>) {
+    pub(crate) fn appended_for_all(&mut self, world: &World, who: Option<usize>) {
         let log = world.replay.log();
         let Some(last) = log.entries.last() else { return };
         let units = if last.body.units.is_empty() { world.all() } else { last.body.units.clone() };
@@ -114,7 +114,7 @@ impl Laws {
             if view.entries.last().map(|entry| entry.sequence) != Some(last.sequence) {
                 continue;
             }
-            self.appended_for(world, walker, (who, &unit), &view);
+            self.appended_for(world, (who, &unit), &view);
             self.opens_something_new(world, &unit, &view);
             self.heads_of(&view);
         }

@@ -1,6 +1,7 @@
 //! One agent: its course, and everything on its way to and from it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lockmaster::course::{Assigned, Courses, Heard, Known, Overview, Sighting, Token};
@@ -89,8 +90,8 @@ pub(crate) struct Walker {
     pub(crate) asleep: bool,
     /// By how much the clock of its machine is ahead. Within a life it is never set back (`edge::clock`).
     pub(crate) skew: SignedDuration,
-    /// How far that clock has jumped within this life.
-    pub(crate) jumped: SignedDuration,
+    /// How far that clock has jumped since the course was told.
+    pub(crate) jumped: Duration,
 }
 
 impl Walker {
@@ -114,7 +115,7 @@ impl Walker {
             started: false,
             asleep: false,
             skew: SignedDuration::ZERO,
-            jumped: SignedDuration::ZERO,
+            jumped: Duration::ZERO,
         }
     }
 

@@ -164,6 +164,7 @@ impl Courses {
             }
             Heard::Upstream(entries, hearers) => self.hear_upstream(entries, &hearers, now),
             Heard::Sighting(sighting) => self.see(sighting, now),
+            Heard::ClockJumped(by) => self.tell_all(now, || Event::ClockJumped(by)),
             Heard::Read(token, read) => {
                 if matches!(self.waiting.remove(&token), Some(Waiting::Log)) {
                     self.file_read(read, now);

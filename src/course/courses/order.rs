@@ -1,6 +1,7 @@
 //! What an environment hears, and what it asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::{Answer, Known, Order, Overview, Sighting, Token};
 use crate::deploylog::{Hearers, Log};
@@ -81,6 +82,8 @@ pub enum Heard {
     Upstream(u64, Hearers),
     /// A watch saw something.
     Sighting(Sighting),
+    /// The clock of the machine was set forward by so much: time that did not pass.
+    ClockJumped(Duration),
     /// The log was read.
     Read(Token, Result<Box<Ledger>, Reason>),
     /// An entry was written, or not.

@@ -126,6 +126,15 @@ impl Run {
         self.decided = self.decide(look);
     }
 
+    /// So much time did not pass, though the clock says so: nothing is nearer to its end by it.
+    pub fn skip(&mut self, span: Duration) {
+        let last = self.last.as_mut().map(|last| &mut last.at);
+        let since = self.streak.as_mut().map(|streak| &mut streak.since);
+        for time in [Some(&mut self.started), last, since].into_iter().flatten() {
+            *time = after(*time, span);
+        }
+    }
+
     /// What it says now.
     #[must_use]
     pub fn verdict(&self, now: Timestamp) -> Verdict {
