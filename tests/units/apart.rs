@@ -105,6 +105,35 @@ pub(crate) fn goes_back_by_itself(plane: &'static ControlPlane) {
     assert_eq!(scene.live("dev", "cart").as_deref(), Some("v2"));
 }
 
+pub(crate) fn own_revert(plane: &'static ControlPlane) {
+    let scene = two_versions(plane, "ownrevert", ", deadline: 3s, onFailure: rollback");
+    scene.app("web", "crash");
+    scene.app("cart", "v2");
+    let bad = scene.commit("shop 2.0");
+    // A repository without a working tree, as forges have them.
+    let bare = scene.stage.folder().join("remote.git").display().to_string();
+    scene.stage.git(&["clone", "-q", "--bare", ".", &bare]);
+    let file = scene.stage.folder().join("lockmaster.yaml");
+    let text = std::fs::read_to_string(&file).expect("because it was written");
+    let text = text.replace(&scene.stage.repository.display().to_string(), &bare);
+    std::fs::write(&file, text).expect("because it is ours");
+    let key = scene.stage.folder().join("dana").display().to_string();
+    let run = || scene.stage.lockmaster(&["run", "--once", "--writer-key", &key]);
+    let ran = run();
+    let shown = |format: &str| scene.stage.git(&["--git-dir", &bare, "log", "-1", format, "env/dev"]);
+    assert_eq!(shown("--format=%P"), bad, "the agent pushed one commit: {}", ran.stderr);
+    assert!(shown("--format=%s").starts_with("Revert web to dev/"), "{}", shown("--format=%B"));
+    let touched = scene.stage.git(&["--git-dir", &bare, "diff", "--name-only", &bad, "env/dev"]);
+    assert_eq!(touched, "deploy/apps/web/deploy.yaml\ndeploy/apps/web/settings.yaml", "no other unit is touched");
+    let opened = || scene.story("dev").into_iter().filter(|line| line.contains("opened")).count();
+    let (tip, before) = (shown("--format=%H"), opened());
+    let ran = run();
+    assert_eq!((shown("--format=%H"), opened()), (tip, before), "it is pushed once, and opens nothing: {}", ran.stdout);
+    assert_eq!(["web", "cart"].map(|unit| scene.live("dev", unit)), [Some("v2".to_owned()), Some("v2".to_owned())]);
+    let status = scene.stage.lockmaster(&["status", "-o", "json"]).json();
+    assert_eq!(status["environments"][0]["state"], "current", "{status:#}");
+}
+
 pub(crate) fn gone_from_git(plane: &'static ControlPlane) {
     let scene = two_versions(plane, "gone", "");
     scene.stage.git(&["rm", "-rq", "deploy/apps/web"]);

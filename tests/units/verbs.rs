@@ -212,6 +212,17 @@ pub(crate) fn rollback_by_statement(plane: &'static ControlPlane) {
     );
 }
 
+pub(crate) fn rollback_waits(plane: &'static ControlPlane) {
+    let scene = second_web(plane, "waited");
+    let agent = Agent::start(&scene.stage);
+    let words = ["rollback", "dev", "--unit", "web", "--yes", "--reason", "p99", "--no-revert", "--wait", "-o", "json"];
+    let document = ask(&scene, &words).json();
+    let rollback = opened(&scene, "dev", "web");
+    assert_eq!((&document["entry"], &document["reasons"]), (&json!(rollback), &json!([])), "{document}");
+    assert_eq!(scene.live("dev", "web").as_deref(), Some("v1"), "it does not end before it is so");
+    agent.stop();
+}
+
 /// The sequence of the first entry that opened this unit.
 fn opened_first(scene: &Scene, unit: &str) -> u64 {
     let entries = scene.entries("dev");
