@@ -166,7 +166,7 @@ fn run(simulator: &Path, test: &str, variables: &[(&str, &str)]) -> (bool, Strin
 
 #[test]
 #[ignore = "builds the machine once more: .ci/run runs it"]
-fn twenty_thousand_seeds_break_no_law_and_find_every_planted_bug() {
+fn no_seed_breaks_a_law_and_every_planted_bug_is_found() {
     let bugs = Bug::all();
     assert!(bugs.len() >= 12, "because twelve bugs at least are planted");
     let simulator = build(&bugs);
