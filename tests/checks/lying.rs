@@ -8,7 +8,7 @@ use lockmaster::health::check::{MinSamples, Predicate, Probe, Query, Reading, Ru
 use rustls::RootCertStore;
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::control_plane::ControlPlane;
 use crate::{at, check};
@@ -209,9 +209,10 @@ pub(crate) fn broken_servers(plane: &'static ControlPlane) {
             }
         }
     }
-    let gone = Liar::start(plane, "", Then::Close);
-    let url = gone.url("");
-    drop(gone);
+    // Bound and not listening: nobody else gets the port, and nobody is there.
+    let nobody = TcpSocket::new_v4().expect("because loopback has sockets");
+    nobody.bind("127.0.0.1:0".parse().expect("because it is an address")).expect("because loopback has ports");
+    let url = format!("http://{}", nobody.local_addr().expect("because it is bound"));
     for url in [url.as_str(), "http://no-such-host.invalid"] {
         let reading = look(plane, &metrics(), &http(url, "status == 200"));
         assert!(matches!(&reading, Reading::Unknown(reason) if reason.contains("cannot connect")), "{reading:?}");
