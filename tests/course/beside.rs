@@ -256,6 +256,25 @@ fn nobody_takes_what_another_unit_may_still_have_while_that_one_reads_its_log() 
 }
 
 #[test]
+fn what_is_due_is_done_whatever_is_heard_first() {
+    let mut simulation = units(1, 60);
+    push(&mut simulation, [0, 0, 0]);
+    simulation.run(30);
+    // It sleeps through the end of the soak, and is woken by what is news for nobody.
+    simulation.walkers[0].asleep = true;
+    simulation.run(120);
+    simulation.walkers[0].asleep = false;
+    simulation.step(0, Heard::Upstream(1, Hearers::Units([].into())));
+    simulation.run(30);
+    for place in 0..3 {
+        let standing = simulation.world.replay.of_unit(&unit(place)).standing;
+        let outcome = standing.and_then(|standing| standing.outcome).map(|(phase, _)| phase);
+        assert_eq!(outcome, Some(Phase::Proven), "unit {place}");
+    }
+    simulation.laws.hold("a moment that passed");
+}
+
+#[test]
 fn a_head_that_another_agent_moved_for_one_unit_is_what_all_are_judged_against() {
     let mut simulation = units(2, 0);
     push(&mut simulation, [0, 0, 0]);
