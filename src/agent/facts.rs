@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use crate::config::Environment;
 use crate::course::Brief;
-use crate::deploylog::Inputs;
+use crate::deploylog::{EntryCommit, Inputs};
 use crate::edge::clock;
-use crate::gate::{self, Facts, Rules};
+use crate::gate::{self, Facts, Origin, Rules};
 use crate::name::{Class, CommitId, Digest, ObjectId, Reason, RefName, RepoPath};
 use crate::render::Closure;
 use crate::revision::statement::{self, RawTag, Statement, Verb};
@@ -50,6 +50,27 @@ pub(super) async fn first_seen(
         return Ok(seen.into_keys().filter_map(|hash| Some((hash, *standing.get(&hash)?))).collect());
     }
     Ok(seen)
+}
+
+/// When commits were first seen that may be below the accepted head: where the journal does not know it any more, when that
+/// head was.
+///
+/// # Errors
+/// The journal cannot be read.
+pub(super) async fn seen_before(
+    site: &Site,
+    environment: &Environment,
+    hashes: BTreeSet<Digest>,
+    accepted: Option<&EntryCommit>,
+) -> Result<FirstSeen, Reason> {
+    let journalled = match &site.target {
+        Some(target) if !hashes.is_empty() => {
+            target.journal.first_seen(&environment.name).await.map_err(|error| error.reason())?
+        }
+        _ => FirstSeen::new(),
+    };
+    let latest = accepted.map_or_else(clock::now, |accepted| accepted.first_seen);
+    Ok(hashes.into_iter().map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(latest))).collect())
 }
 
 /// The statements about an environment.
@@ -133,18 +154,20 @@ pub(super) async fn gather(
         };
         let fetched = candidate.fetched.clone();
         facts.origins = git(site, move |mirror| mirror.origins(&fetched, &paths)).await?;
+        facts.origins.extend(candidate.origins);
         facts.reverted = reverted(site, brief, &rules, &facts).await?;
     }
     Ok(facts)
 }
 
 /// What was found out about a candidate before its gates.
-#[derive(Clone, Copy)]
 pub(super) struct Found<'f> {
     pub(super) fetched: &'f Fetched,
     pub(super) verified: &'f Verified,
     pub(super) closure: &'f Closure,
     pub(super) sight: &'f Sight,
+    /// Who brought what the new commits do not tell of.
+    pub(super) origins: BTreeMap<RepoPath, Vec<Origin>>,
 }
 
 /// The commits whose inputs decide whether an approval or a signature speaks of this content.

@@ -16,7 +16,7 @@ use crate::manifest::{ManifestSet, Scopes};
 use crate::name::{Code, CommitId, Digest, EnvironmentName, Reason};
 use crate::plan::{Plan, Report};
 use crate::render::{self, Closure, Outputs, Rendered};
-use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
+use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Judgement, Relation, Verified};
 
 use super::closing::{close, close_tree, tree};
 use super::facts;
@@ -24,6 +24,7 @@ use super::observe::observe;
 use super::rollback;
 use super::sight::{About, Range, Sight, Start};
 use super::site::Site;
+use super::trace::{self, Traced};
 
 /// The longest that one kustomize child may run.
 pub const RENDER_DEADLINE: Duration = Duration::from_secs(60);
@@ -146,9 +147,11 @@ impl From<Vec<Reason>> for Stop {
 }
 
 /// What Git says about a candidate.
-struct Source {
-    range: Arc<Range>,
-    closure: Result<Closure, Reason>,
+pub(super) struct Source {
+    pub(super) range: Arc<Range>,
+    /// Since which commit the range's commits are new.
+    pub(super) start: Start,
+    pub(super) closure: Result<Closure, Reason>,
 }
 
 /// Judges a candidate of an environment.
@@ -187,7 +190,7 @@ async fn walk(
     outlook.relation = Some(fetched.relation.clone());
     outlook.left = fetched.left;
     let history = revision::check_history(fetched);
-    let judgement = revision::judge(fetched.clone(), &site.trust(environment), first_seen, clock::now());
+    let judgement = judge_commits(site, environment, &source.range);
     outlook.commits.clone_from(&judgement.commits);
     outlook.candidate = candidate(fetched, &judgement.commits, first_seen);
     history?;
@@ -200,13 +203,16 @@ async fn walk(
         steps.end("recall", outlook);
         return Ok(finding);
     }
+    let Traced { range, judgement, origins } = trace::trace(site, environment, brief, &source, judgement).await?;
+    outlook.commits.clone_from(&judgement.commits);
     let verified = judgement.verdict?;
     steps.end("verify", outlook);
     if depth == Depth::Signatures {
         return Ok(Finding::Accepted);
     }
     let closure = source.closure?;
-    let found = facts::Found { fetched, verified: &verified, closure: &closure, sight: &sight };
+    let found =
+        facts::Found { fetched: &range.fetched, verified: &verified, closure: &closure, sight: &sight, origins };
     let bench = Bench::new(site, environment, brief, found, outlook).await?;
     let case = bench.case(&verified, &closure);
     outlook.upstream = case.upstream();
@@ -216,7 +222,7 @@ async fn walk(
         return Ok(Finding::Stopped { refused: true, reasons });
     }
     steps.end("prove", outlook);
-    let rendered = render(site, environment, verified, closure, &source.range).await?;
+    let rendered = render(site, environment, verified, closure, &range).await?;
     outlook.notices = unresolved(rendered.set());
     steps.end("render", outlook);
     if depth == Depth::Render {
@@ -230,6 +236,11 @@ async fn walk(
     let admission = bench.admit(plan, outlook);
     steps.end("admit", outlook);
     Ok(admission)
+}
+
+/// Judges the commits of a range by whom the environment trusts.
+pub(super) fn judge_commits(site: &Site, environment: &Environment, range: &Range) -> Judgement {
+    revision::judge(range.fetched.clone(), &site.trust(environment), &range.first_seen, clock::now())
 }
 
 /// Content that ran here and was proven is gone back to, whoever signed it: neither rendered nor observed.
@@ -351,9 +362,9 @@ fn start(environment: &Environment, brief: &Brief) -> Start {
     let left = standing.filter(|standing| standing.rollback.as_ref().is_some_and(Rollback::leaves_head));
     match (left, &brief.since) {
         (Some(standing), _) => Some(Some(standing.commit.id.clone())),
-        // Signatures are asked for since the accepted head, whichever unit moved it.
         (None, Since::Accepted) => None,
-        (None, _) if environment.promotion.from.is_none() => None,
+        // Who brought what was there before is asked for each path (`trace`).
+        (None, _) if environment.promotion.from.is_none() && standing.is_some() => None,
         (None, Since::Commit(since)) => Some(Some(since.clone())),
         (None, Since::Ever) => Some(None),
     }
@@ -368,13 +379,13 @@ async fn read_source(site: &Site, environment: &Environment, brief: &Brief, sigh
     let tree = sight.tree.get_or_try_init(read_tree).await?.clone();
     let start = start(environment, brief);
     let range = sight.range(start.clone());
-    let range = range.get_or_try_init(|| read_range(site, environment, brief, start)).await?;
+    let range = range.get_or_try_init(|| read_range(site, environment, brief, start.clone())).await?;
     let sources = environment.sources.clone();
     let closure = match tree {
         Ok(tree) => site.with_mirror(move |mirror| close_tree(mirror, &tree, &sources)).await,
         Err(reason) => Ok(Err(reason)),
     };
-    Ok(Source { range: Arc::clone(range), closure: closure.map_err(|error| error.reason())? })
+    Ok(Source { range: Arc::clone(range), start, closure: closure.map_err(|error| error.reason())? })
 }
 
 /// What history says of the tip, and the commits that may be new since one.
@@ -415,8 +426,7 @@ async fn render(
     let Some(target) = site.target.as_ref().filter(|_| unknown) else { return Err(Stop::Refused(reasons)) };
     // A kind may be served since discovery was last read.
     target.cluster.discover().await.map_err(|error| error.reason())?;
-    let again = revision::judge(range.fetched.clone(), &site.trust(environment), &range.first_seen, clock::now());
-    Ok(Rendered::new(again.verdict?, closure, &outputs, &fence, &scopes(site))?)
+    Ok(Rendered::new(judge_commits(site, environment, range).verdict?, closure, &outputs, &fence, &scopes(site))?)
 }
 
 fn scopes(site: &Site) -> Scopes {

@@ -20,6 +20,7 @@ pub mod stand;
 mod stated;
 pub mod survey;
 mod telling;
+mod trace;
 mod units;
 mod upstream;
 pub mod walk;

@@ -183,9 +183,13 @@ impl Site {
     /// Whom an environment trusts.
     #[must_use]
     pub fn trust(&self, environment: &Environment) -> Trust {
-        let upstream = environment.promotion.from.is_some();
+        let ground = match (&environment.promotion.from, environment.unit.is_whole()) {
+            (Some(_), _) => Ground::Upstream,
+            (None, true) => Ground::Signatures,
+            (None, false) => Ground::Content,
+        };
         Trust {
-            ground: if upstream { Ground::Upstream } else { Ground::Signatures },
+            ground,
             environment: environment.name.clone(),
             signers: self.setup.signers.clone(),
             writers: self.setup.pipeline.writers_of(environment),

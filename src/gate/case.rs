@@ -166,7 +166,7 @@ impl<'c> Case<'c> {
     }
 
     pub(super) fn commit(&self, id: &CommitId) -> Option<&'c JudgedCommit> {
-        self.verified.new_commits().iter().find(|commit| commit.id == *id)
+        self.verified.judged(id)
     }
 
     /// Who overrides a gate, and why; `None` if nobody may.
@@ -213,7 +213,10 @@ impl<'c> Case<'c> {
                 sequence: release.sequence,
                 hash: release.hash,
             }),
-            upstream::Proof::Standing(_) | upstream::Proof::Overridden(_) | upstream::Proof::Missing(_) => None,
+            upstream::Proof::Standing(_)
+            | upstream::Proof::Own
+            | upstream::Proof::Overridden(_)
+            | upstream::Proof::Missing(_) => None,
         }
     }
 }

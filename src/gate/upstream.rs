@@ -19,6 +19,8 @@ pub(super) enum Proof<'c> {
     Standing(&'c Logged),
     /// A release of upstream ran them.
     Upstream(&'c Logged),
+    /// There are none, and nothing of the unit ever ran upstream: all that it reads is this environment's own.
+    Own,
     /// A person answers for them, overriding this gate.
     Overridden(String),
     /// Nothing, or not yet.
@@ -43,6 +45,7 @@ pub(super) fn judge(case: &Case<'_>, from: &From, images: Option<&BTreeSet<Strin
         },
         Proof::Standing(_) => Gate::pass("upstream", "the shared inputs are those of the standing release"),
         Proof::Upstream(release) => Gate::pass("upstream", told(case, from, release, images)),
+        Proof::Own => Gate::pass("upstream", format!("all that is read is own: {} never ran it", from.environment)),
         Proof::Overridden(words) => Gate::pass("upstream", words.clone()),
     };
     let own = own_unsigned(case, from);
@@ -94,6 +97,9 @@ pub(super) fn prove<'c>(case: &Case<'c>, from: &From) -> Proof<'c> {
 
 fn from_upstream<'c>(case: &Case<'c>, from: &From, pair: &Pair<'_>, ours: &Shared) -> Proof<'c> {
     let releases = case.evidence.map(|evidence| evidence.releases.as_slice()).unwrap_or_default();
+    if ours.is_empty() && releases.is_empty() {
+        return Proof::Own;
+    }
     let mut waits = None;
     let mut replaced = None;
     for release in releases.iter().filter(|release| pair.differences(ours, &release.inputs).is_empty()) {
@@ -298,10 +304,12 @@ fn own_unsigned(case: &Case<'_>, from: &From) -> Vec<Reason> {
 
 /// Images that run in no object of the release that proved the rest.
 fn artifacts(case: &Case<'_>, from: &From, proof: &Proof<'_>, images: &BTreeSet<String>) -> Option<Reason> {
+    let none = BTreeSet::new();
     let (proven, entry) = match proof {
         Proof::Overridden(_) | Proof::Missing(_) => return None,
         Proof::Upstream(release) => (&release.images, format!("{}/{}", from.environment, release.sequence)),
         Proof::Standing(release) => (&release.images, format!("{}/{}", case.rules.environment, release.sequence)),
+        Proof::Own => (&none, format!("a release of {}", from.environment)),
     };
     let ours = |image: &str| case.rules.own_images.iter().any(|own| *own == crate::render::image_name(image));
     let strange: Vec<String> =

@@ -8,6 +8,9 @@ use super::grammar::PARENT_LIMIT;
 use super::{Carrier, Fetched, Ground, RawCommit};
 use crate::name::{Code, CommitId, EnvironmentName, Fingerprint, Principal, Reason};
 
+/// What a reason says of commits that are asked for because they brought what is read: they may be below the accepted head.
+pub const OF_WHAT_IS_READ: &str = "among those that changed what is read here";
+
 /// Commits that one reason lists.
 const LISTED: usize = 10;
 
@@ -180,6 +183,7 @@ fn summary(fetched: &Fetched, environment: Option<&EnvironmentName>, code: Code,
     }
     let new = fetched.new.len();
     let since = match &fetched.accepted {
+        _ if fetched.brought.is_some() => OF_WHAT_IS_READ.to_owned(),
         Some(head) => format!("{new} new since the accepted head {}", head.id.short()),
         None => format!("{new} new, none accepted before"),
     };

@@ -15,12 +15,14 @@ pub(super) struct Candidate<'a> {
     pub(super) fetched: &'a Fetched,
     pub(super) tip: Result<Commit, Fault>,
     pub(super) new: Vec<(&'a RawCommit, Result<Commit, Fault>)>,
+    pub(super) brought: Vec<(&'a RawCommit, Result<Commit, Fault>)>,
 }
 
 impl<'a> Candidate<'a> {
     pub(super) fn read(fetched: &'a Fetched) -> Self {
-        let new = fetched.new.iter().map(|raw| (raw, read(raw))).collect();
-        Candidate { fetched, tip: read(&fetched.tip_commit), new }
+        let each = |commits: &'a [RawCommit]| commits.iter().map(|raw| (raw, read(raw))).collect();
+        let (new, brought) = (each(&fetched.new), each(fetched.brought.as_deref().unwrap_or_default()));
+        Candidate { fetched, tip: read(&fetched.tip_commit), new, brought }
     }
 
     /// What cannot be read; the tip's fault stands among those of the new commits if it is one of them.

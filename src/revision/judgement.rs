@@ -6,7 +6,7 @@ use super::fault::{Fault, Finding, summaries};
 use super::grammar::{Armor, Commit};
 use super::history::{self, Candidate};
 use super::{Carriers, FirstSeen, Ground, JudgedCommit, Judgement, MergeFacts, RawCommit, Trust, Verified, merge};
-use crate::name::{Digest, Fingerprint, Principal};
+use crate::name::{CommitId, Digest, Fingerprint, Principal};
 use crate::signature::{GIT_NAMESPACE, Signers, Standing, verify_ssh};
 
 /// Whom commits are judged by, and when they were seen.
@@ -28,33 +28,45 @@ pub(super) fn describe(raw: &RawCommit, commit: &Commit) -> JudgedCommit {
 
 pub(super) fn judge(candidate: &Candidate<'_>, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
     let bench = Bench { trust, first_seen, now };
+    let merges = &candidate.fetched.merges;
     let mut findings = Vec::new();
-    let mut commits = Vec::with_capacity(candidate.new.len());
-    for (raw, read) in &candidate.new {
+    let mut judge = |(raw, read): &(&RawCommit, Result<Commit, Fault>), ground: Ground| {
         let (commit, fault) = match read {
-            Ok(read) => bench.carry(read, candidate.fetched.merges.get(&raw.id), bench.judge(raw, read)),
+            Ok(read) => bench.carry(read, merges.get(&raw.id), ground, bench.judge(raw, read)),
             Err(fault) => (unread(raw), Some(fault.clone())),
         };
-        commits.push(with_reason(commit, fault, &mut findings));
-    }
+        with_reason(commit, fault, &mut findings)
+    };
+    let by_content = trust.ground == Ground::Content && candidate.fetched.brought.is_some();
+    let brings = |id: &CommitId| candidate.brought.iter().any(|(raw, _)| raw.id == *id);
+    let ground = |id: &CommitId| if by_content && !brings(id) { Ground::Upstream } else { trust.ground };
+    let commits: Vec<JudgedCommit> = candidate.new.iter().map(|new| judge(new, ground(&new.0.id))).collect();
+    let is_new = |id: &CommitId| commits.iter().any(|commit| commit.id == *id);
+    let older = candidate.brought.iter().filter(|(raw, _)| !is_new(&raw.id));
+    let brought = older.map(|older| judge(older, trust.ground)).collect();
     if candidate.new.is_empty() {
         findings.extend(candidate.unreadable());
     }
     let mut reasons = history::reasons(candidate);
     reasons.extend(summaries(candidate.fetched, Some(&trust.environment), &findings));
     let verdict = match (&candidate.tip, reasons.is_empty()) {
-        (Ok(tip), true) => Ok(verified(&bench, candidate, tip, &commits)),
+        (Ok(tip), true) => Ok(verified(&bench, candidate, tip, (&commits, brought))),
         (_, _) => Err(reasons),
     };
     Judgement { commits, verdict }
 }
 
-fn verified(bench: &Bench<'_>, candidate: &Candidate<'_>, tip: &Commit, commits: &[JudgedCommit]) -> Verified {
+fn verified(
+    bench: &Bench<'_>,
+    candidate: &Candidate<'_>,
+    tip: &Commit,
+    (new, brought): (&[JudgedCommit], Vec<JudgedCommit>),
+) -> Verified {
     let raw = &candidate.fetched.tip_commit;
-    let judged = commits.iter().find(|commit| commit.id == raw.id).cloned();
+    let judged = new.iter().find(|commit| commit.id == raw.id).cloned();
     // A tip that is not new needs no signature: it was accepted, or it is part of an introduction.
     let tip = judged.unwrap_or_else(|| bench.judge(raw, tip).0);
-    Verified { tip, new: commits.to_vec() }
+    Verified { tip, new: new.to_vec(), brought }
 }
 
 fn with_reason(mut commit: JudgedCommit, fault: Option<Fault>, findings: &mut Vec<Finding>) -> JudgedCommit {
@@ -113,13 +125,14 @@ impl Bench<'_> {
         &self,
         commit: &Commit,
         facts: Option<&MergeFacts>,
+        ground: Ground,
         (mut judged, fault): (JudgedCommit, Option<Fault>),
     ) -> (JudgedCommit, Option<Fault>) {
-        let Some(carrier) = fault.as_ref().and_then(|fault| fault.carrier(self.trust.ground)) else {
+        let Some(carrier) = fault.as_ref().and_then(|fault| fault.carrier(ground)) else {
             return (judged, fault);
         };
         let fault = match self.trust.carriers {
-            _ if self.trust.ground == Ground::Upstream => None,
+            _ if ground == Ground::Upstream => None,
             Carriers::Allow => None,
             Carriers::Plain if commit.parents.len() < 2 => fault,
             Carriers::Plain => merge::fault(commit.parents.len(), facts),

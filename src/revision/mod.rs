@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use crate::name::{CommitId, Digest, EnvironmentName, Fingerprint, Principal, Reason, RefName};
 use crate::signature::Signers;
 
+pub use fault::OF_WHAT_IS_READ;
 pub use merge::{FourWay, MergeEntry, MergeFacts, MergedPath};
 
 /// The raw bytes of a commit object, as Git stores them (without the `commit <size>` header).
@@ -63,8 +64,11 @@ pub struct Fetched {
     pub tip_commit: RawCommit,
     /// The parents of `new` that are not in it: reachable from the accepted head or an introduction.
     pub boundary: BTreeSet<CommitId>,
-    /// Every commit of `new` with two parents, compared with them.
+    /// Every commit of `new` with two parents, compared with them; one of `brought`, at the paths that it answers for.
     pub merges: BTreeMap<CommitId, MergeFacts>,
+    /// The commits that brought what is read otherwise than by the standing release, be they new or below the accepted
+    /// head; `None` where nobody looked for them. See [`Ground::Content`].
+    pub brought: Option<Vec<RawCommit>>,
     /// How many accepted commits the tip does not have: none, unless it was rewound or diverged.
     pub left: u64,
     /// Whether the tip is an introduction, or reachable from one.
@@ -79,6 +83,10 @@ pub enum Ground {
     /// The signatures of its commits: an environment without `from`.
     #[default]
     Signatures,
+    /// The signatures of those commits that brought what is read: one unit of several in an environment without `from`.
+    /// What others read is not for this one to judge, and the accepted head may have moved past it. Where nobody looked
+    /// for those commits, it is all of the new ones.
+    Content,
     /// That it ran upstream: whoever signed a commit is found out, and nobody need have.
     Upstream,
 }
@@ -173,6 +181,7 @@ pub struct Judgement {
 pub struct Verified {
     tip: JudgedCommit,
     new: Vec<JudgedCommit>,
+    brought: Vec<JudgedCommit>,
 }
 
 impl Verified {
@@ -193,6 +202,12 @@ impl Verified {
     pub fn new_commits(&self) -> &[JudgedCommit] {
         &self.new
     }
+
+    /// A commit that was judged: a new one, or one that brought what is read.
+    #[must_use]
+    pub fn judged(&self, id: &CommitId) -> Option<&JudgedCommit> {
+        self.new.iter().chain(&self.brought).find(|commit| commit.id == *id)
+    }
 }
 
 /// Judges only what needs no signature: that every new commit is one, that none is missing, and that the tip does not
@@ -209,8 +224,9 @@ pub fn check_history(fetched: &Fetched) -> Result<(), Vec<Reason>> {
     if reasons.is_empty() { Ok(()) } else { Err(reasons) }
 }
 
-/// Judges a candidate: history, then the signature of every new commit. Where upstream proves the content, a commit that
-/// nobody with rights here signed is a carrier.
+/// Judges a candidate: history, then the signature of every new commit, and of those that brought what is read. Where
+/// upstream proves the content, a commit that nobody with rights here signed is a carrier; where content is judged by who
+/// brought it, so is a new commit that brought nothing of it.
 #[must_use]
 pub fn judge(fetched: Fetched, trust: &Trust, first_seen: &FirstSeen, now: Timestamp) -> Judgement {
     match history::limit(&fetched) {

@@ -76,7 +76,9 @@ impl Content {
         let mut files = Contents::new();
         for (place, unit) in UNITS.iter().enumerate().filter(|(place, _)| self.has(*place)) {
             let extra = if reads_extra(place) { ", ../../shared/extra.yaml" } else { "" };
-            let kustomization = format!("resources: [own.yaml, ../../shared/base.yaml{extra}]\n");
+            // Whoever pushes the one file pushes the other.
+            let own = self.own[place];
+            let kustomization = format!("resources: [own.yaml, ../../shared/base.yaml{extra}] # {own}\n");
             files.insert(path_of(&format!("apps/{unit}/kustomization.yaml")), kustomization.into_bytes());
             files.insert(path_of(&format!("apps/{unit}/own.yaml")), text(3 + place, self.own[place]).as_ref().clone());
         }
@@ -86,6 +88,13 @@ impl Content {
         }
         files
     }
+}
+
+/// The files that a unit may read.
+pub(crate) fn paths_of(unit: usize) -> Vec<RepoPath> {
+    let own = ["kustomization", "own"].map(|name| format!("apps/{}/{name}.yaml", UNITS[unit]));
+    let extra = reads_extra(unit).then(|| "shared/extra.yaml".to_owned());
+    own.into_iter().chain(["shared/base.yaml".to_owned()]).chain(extra).map(|path| path_of(&path)).collect()
 }
 
 /// What a unit's kustomization builds: its own objects, and the shared ones under names of its own.

@@ -1,6 +1,7 @@
 //! The laws of who may enter an environment, each found out in another way than the gates do.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use jiff::SignedDuration;
 use jiff::civil::{Weekday, time};
@@ -10,7 +11,7 @@ use lockmaster::name::{CommitId, Digest, UnitName};
 use lockmaster::render::Contents;
 use lockmaster::revision::statement::Verb;
 
-use super::content::Content;
+use super::content::{Content, paths_of};
 use super::facts::Ran;
 use super::laws::Laws;
 use super::people::{EVE, MIA, OMAR, Who};
@@ -39,7 +40,9 @@ impl Laws {
         }
         let known: BTreeSet<CommitId> = before.iter().flat_map(|id| world.forge.line(id)).collect();
         let new: Vec<CommitId> = world.forge.line(&commit.id).into_iter().filter(|id| !known.contains(id)).collect();
-        if world.site.place == 0 {
+        if !unit.is_whole() {
+            self.brought_by_writers(world, (unit, place), log, opened);
+        } else if world.site.place == 0 {
             self.signed(world, &new);
         } else {
             self.proven_upstream(world, opened, content);
@@ -48,12 +51,33 @@ impl Laws {
         self.approved(world, opened, &new);
     }
 
+    /// What a unit reads otherwise than before was put there by somebody who may write.
+    fn brought_by_writers(&mut self, world: &World, (unit, place): (&UnitName, usize), log: &Log, opened: &Entry) {
+        let Some(commit) = &opened.body.commit else { return };
+        let before = opened_before(log, opened).next().and_then(|entry| entry.body.commit.as_ref());
+        let before = before.map(|commit| Rc::clone(&world.forge.made(&commit.id).files)).unwrap_or_default();
+        let now = Rc::clone(&world.forge.made(&commit.id).files);
+        let line = world.forge.line(&commit.id);
+        for path in paths_of(place).into_iter().filter(|path| before.get(path) != now.get(path)) {
+            let puts = |id: &CommitId| {
+                let made = world.forge.made(id);
+                let same = |parent: &CommitId| world.forge.made(parent).files.get(&path) == now.get(&path);
+                made.signer.is_some_and(|who| may_write(world, who))
+                    && made.files.get(&path) == now.get(&path)
+                    && !made.parents.iter().any(same)
+            };
+            if !line.iter().any(puts) {
+                let text = format!("{unit} at {}: nobody who may write put `{path}` there", commit.id.short());
+                self.broken("only what writers signed enters", text);
+            }
+        }
+    }
+
     /// Every new commit is somebody's who may write, or a merge (what it holds is judged by other tests).
     fn signed(&mut self, world: &World, new: &[CommitId]) {
         for id in new {
             let made = world.forge.made(id);
-            let may = |who: Who| who != EVE && (world.site.rules.writers.is_none() || [MIA, OMAR].contains(&who));
-            if !made.signer.is_some_and(may) && made.parents.len() != 2 {
+            if !made.signer.is_some_and(|who| may_write(world, who)) && made.parents.len() != 2 {
                 self.broken("only what writers signed enters", id.short());
             }
         }
@@ -133,6 +157,10 @@ impl Laws {
             self.broken("enough people approved", format!("entry {}: {people:?}", opened.sequence));
         }
     }
+}
+
+fn may_write(world: &World, who: Who) -> bool {
+    who != EVE && (world.site.rules.writers.is_none() || [MIA, OMAR].contains(&who))
 }
 
 /// The openings before one, newest first.

@@ -141,6 +141,7 @@ impl Forge {
             introduced: false,
             outside_introduction: false,
             merges,
+            brought: None,
         }
     }
 
@@ -215,6 +216,40 @@ impl Forge {
             found
         };
         paths.into_iter().map(|path| (path.clone(), origins(&path))).collect()
+    }
+
+    /// Which commits answer for what stands at these paths, with their merges, as the edge finds it.
+    pub(crate) fn brought(
+        &self,
+        tip: &CommitId,
+        paths: &[RepoPath],
+    ) -> (Vec<RawCommit>, BTreeMap<CommitId, MergeFacts>) {
+        let mut found: BTreeMap<CommitId, BTreeSet<&RepoPath>> = BTreeMap::new();
+        for path in paths {
+            let (mut walk, mut seen) = (vec![tip.clone()], BTreeSet::new());
+            while let Some(id) = walk.pop() {
+                let made = self.made(&id);
+                let same = |parent: &&CommitId| self.made(parent).files.get(path) == made.files.get(path);
+                let same: Vec<&CommitId> = made.parents.iter().filter(same).collect();
+                if same.len() < made.parents.len() || made.parents.is_empty() {
+                    found.entry(id).or_default().insert(path);
+                }
+                walk.extend(same.into_iter().filter(|parent| seen.insert((*parent).clone())).cloned());
+            }
+        }
+        let at = |(id, paths): (&CommitId, &BTreeSet<&RepoPath>)| {
+            let facts = match self.merge_facts(id)? {
+                MergeFacts::Compared { base, mut unlike, more } => {
+                    let answers = |path: &[u8]| paths.iter().any(|answers| answers.as_str().as_bytes() == path);
+                    unlike.retain(|unlike| answers(&unlike.path));
+                    MergeFacts::Compared { base, unlike, more }
+                }
+                facts => facts,
+            };
+            Some((id.clone(), facts))
+        };
+        let merges = found.iter().filter_map(at).collect();
+        (found.keys().map(|id| self.made(id).raw.clone()).collect(), merges)
     }
 
     /// The newest commit of a history that changed what stands at a path.

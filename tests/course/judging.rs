@@ -8,10 +8,10 @@ use lockmaster::course::{Brief, Judged, Opening, Verdict};
 use lockmaster::deploylog::{EntryCommit, Signer};
 use lockmaster::gate::{self, Admission};
 use lockmaster::manifest::{ManifestSet, Scopes};
-use lockmaster::name::{Code, CommitId, Reason};
-use lockmaster::plan::{self, DryRun, Ground, Live, Observed, Plan, Questions};
+use lockmaster::name::{Code, CommitId, Reason, RepoPath};
+use lockmaster::plan::{self, DryRun, Live, Observed, Plan, Questions};
 use lockmaster::render::{self, Closing, Closure, Contents, Rendered};
-use lockmaster::revision::{self, Fetched, FirstSeen, JudgedCommit, Verified};
+use lockmaster::revision::{self, Fetched, FirstSeen, Ground, JudgedCommit, Verified};
 
 use super::content::{Content, kustomized};
 use super::shop::NAMESPACE;
@@ -72,7 +72,7 @@ impl World {
         if let Some(verdict) = self.going_back(brief, candidate, verified.as_ref().ok(), &closure) {
             return Ok(verdict);
         }
-        let verified = verified.map_err(refused)?;
+        let verified = self.traced(brief, fetched, &closure, verified).map_err(refused)?;
         let facts = self.facts(brief, fetched, &verified, &closure);
         let moment = gate::Moment { first_seen: candidate.first_seen, now: self.machine };
         self.ask_first(brief, &facts, &verified, &closure, moment)?;
@@ -94,12 +94,33 @@ impl World {
         let observed = self.observe(questions, rendered.set());
         let policy = policy();
         let inventory = &brief.inventory;
-        let ground = Ground { standing: standing.as_deref(), inventory, observed: &observed, policy: &policy };
+        let ground = plan::Ground { standing: standing.as_deref(), inventory, observed: &observed, policy: &policy };
         let plan = Plan::new(rendered, &ground).map_err(|reason| refused(vec![reason]))?;
         Ok(match gate::admit(plan, &self.site.rules, &brief.past, &facts, moment) {
             Admission::Admit(admitted) => Verdict::Admitted(Opening { admitted }),
             Admission::Stopped { refused, reasons, gates, .. } => stopped(refused, reasons, &gates),
         })
+    }
+
+    /// Where the new commits of a unit do not tell who answers for what it reads, those who brought it are asked.
+    fn traced(
+        &mut self,
+        brief: &Brief,
+        fetched: &Fetched,
+        closure: &Closure,
+        verified: Result<Verified, Vec<Reason>>,
+    ) -> Result<Verified, Vec<Reason>> {
+        if self.site.trust.ground != Ground::Content {
+            return verified;
+        }
+        let paths: Vec<RepoPath> = gate::changes(brief.past.standing.as_ref(), closure.inputs()).collect();
+        let (commits, merges) = self.forge.brought(&brief.tip, &paths);
+        let hashes = commits.iter().map(|commit| self.forge.payload_hash(commit)).collect();
+        let mut first_seen = self.seen(hashes);
+        first_seen.extend(self.first_seen.iter().map(|(hash, time)| (*hash, *time)));
+        let mut fetched = Fetched { brought: Some(commits), ..fetched.clone() };
+        fetched.merges.extend(merges);
+        revision::judge(fetched, &self.site.trust, &first_seen, self.machine).verdict
     }
 
     /// The gates that need no rendered objects.

@@ -298,7 +298,11 @@ impl Play {
         let mut content = self.forge.made(&base).content.unwrap_or_default();
         content.shared = if content.shared == [1, 6] { [2, 6] } else { [1, 6] };
         if content.units {
-            content.own = if content.own == [5, 5, 1] { [6, 6, 2] } else { [5, 5, 1] };
+            // All that a unit reads is put there by somebody who may.
+            let fresh = |now: u8, [one, other]: [u8; 2]| if now == one { other } else { one };
+            let now = self.forge.made(&base).content.unwrap_or_default();
+            content.shared = [fresh(now.shared[0], [1, 2]), fresh(now.shared[1], [6, 7])];
+            content.own = [fresh(now.own[0], [5, 6]), fresh(now.own[1], [5, 6]), fresh(now.own[2], [1, 2])];
         }
         let making = Making { parents: &[base], files: content.files(), content: Some(content), signer: Some(MIA) };
         let tip = self.forge.make(making);

@@ -74,7 +74,7 @@ impl Site {
     /// One unit of the first environment.
     pub(crate) fn of_unit(unit: usize, shape: Shape) -> Self {
         let mut site = Site::new(0, shape, vec![path_of(&format!("apps/{}", UNITS[unit]))], Vec::new());
-        (site.sources.renderer, site.unit) = (Renderer::Auto, Some(unit));
+        (site.sources.renderer, site.unit, site.trust.ground) = (Renderer::Auto, Some(unit), Ground::Content);
         site
     }
 

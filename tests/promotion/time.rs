@@ -117,6 +117,7 @@ fn verified(commit: RawCommit, signers: &str, now: Timestamp) -> Verified {
         tip_commit: commit,
         boundary: [].into(),
         merges: [].into(),
+        brought: None,
         left: 0,
         introduced: false,
         outside_introduction: false,

@@ -132,6 +132,7 @@ impl Repository {
             tip_commit: self.raw(tip),
             boundary,
             merges: BTreeMap::new(),
+            brought: None,
             left: 0,
             introduced: introductions.iter().any(|introduction| ancestor(tip, introduction)),
             outside_introduction: !introductions.is_empty() && !introductions.iter().any(|from| ancestor(from, tip)),

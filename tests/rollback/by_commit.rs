@@ -157,6 +157,28 @@ pub(crate) fn without_from(plane: &'static ControlPlane) {
     assert_eq!(scene.standing("dev"), scene.tip("env/dev"));
 }
 
+pub(crate) fn left_unread(plane: &'static ControlPlane) {
+    let (scene, _) = at_m1(plane, "leftunread");
+    scene.on("env/dev");
+    scene.git_as("nobody", &["revert", "--no-commit", "HEAD"]);
+    scene.stage.write("extra/extra.yaml", &config_map("extra", "evil"));
+    scene.stage.write("extra/kustomization.yaml", "resources: [extra.yaml]\n");
+    let back = scene.commit("nobody", "back to 1.0");
+    scene.run();
+    assert_eq!(scene.standing("dev"), back);
+    scene.stage.write("base/kustomization.yaml", "resources: [deploy.yaml, ../extra]\n");
+    scene.commit("lena", "base reads extra");
+    scene.run();
+    assert_eq!(scene.standing("dev"), back, "nobody who may write put that there");
+    let ran = scene.stage.lockmaster(&["verify", "dev"]);
+    assert!(ran.stdout.contains("[unsigned-commit]") && ran.stdout.contains("\"back to 1.0\""), "{}", ran.stdout);
+    scene.stage.write("extra/extra.yaml", &config_map("extra", "good"));
+    scene.stage.write("extra/kustomization.yaml", "resources: [extra.yaml] # by lena\n");
+    let tip = scene.commit("lena", "extra, by lena");
+    scene.run();
+    assert_eq!(scene.standing("dev"), tip, "{}", scene.stage.lockmaster(&["explain", "dev"]).stdout);
+}
+
 pub(crate) fn not_kept(plane: &'static ControlPlane) {
     let (scene, merge) = at_m1(plane, "notkept");
     let file = scene.stage.folder().join("lockmaster.yaml");

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         ("a_rollback_of_a_rollback_goes_to_the_release_before_that", by_commit::twice),
         ("where_writers_alone_go_back_a_foreign_revert_is_judged_like_any_commit", by_commit::writers),
         ("without_from_an_unsigned_revert_goes_back_and_holds_nothing", by_commit::without_from),
+        ("what_an_unsigned_revert_left_unread_does_not_enter_by_being_read_later", by_commit::left_unread),
         ("a_release_that_is_not_kept_any_more_is_no_rollback", by_commit::not_kept),
         ("a_revert_of_own_inputs_is_a_rollback", by_commit::own_inputs),
         ("a_statement_goes_back_and_leaves_the_branch_where_it_is", by_statement::goes_back),

@@ -55,7 +55,7 @@ pub(crate) fn a_unit_that_fails(plane: &'static ControlPlane) {
 }
 
 /// Two apps in dev at version 1, of which web went on to version 2; the branch is checked out.
-fn two_versions(plane: &'static ControlPlane, name: &str, keys: &str) -> Scene {
+pub(crate) fn two_versions(plane: &'static ControlPlane, name: &str, keys: &str) -> Scene {
     let scene = Scene::new(plane, name, &[("dev", keys)]);
     for unit in ["cart", "web"] {
         scene.app(unit, "v1");

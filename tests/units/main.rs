@@ -13,6 +13,7 @@ mod scene;
 #[path = "../stage/mod.rs"]
 mod stage;
 mod together;
+mod trust;
 mod verbs;
 
 use std::process::ExitCode;
@@ -28,6 +29,12 @@ fn main() -> ExitCode {
         ("a_unit_that_fails_goes_back_by_itself_and_alone", apart::goes_back_by_itself),
         ("the_revert_that_the_agent_pushes_of_one_unit_touches_no_other", apart::own_revert),
         ("a_unit_that_is_gone_from_git_stays_as_it_was_and_says_so", apart::gone_from_git),
+        ("an_unsigned_commit_stops_the_units_that_read_it_and_no_other", trust::an_unsigned_commit),
+        ("what_nobody_signed_does_not_enter_beside_a_rollback_of_another_unit", trust::beside_a_rollback),
+        ("a_new_unit_that_nobody_signed_does_not_enter_when_others_have_moved_the_head", trust::a_new_unit),
+        ("what_nobody_signed_does_not_enter_by_being_read_later", trust::what_was_there_unread),
+        ("a_merge_that_nobody_signed_moves_what_one_side_made_and_chooses_nothing", trust::merges),
+        ("an_own_unit_that_nobody_signed_does_not_enter_when_others_have_moved_the_head", trust::a_new_own_unit),
         ("a_shared_file_is_read_again_by_the_units_that_read_it", together::a_shared_file),
         ("no_unit_takes_an_object_of_another", together::one_owner),
         ("a_freeze_is_written_once_and_holds_for_every_unit", together::a_freeze),

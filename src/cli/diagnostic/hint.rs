@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::name::{Code, CommitId, Reason, UnitName};
+use crate::revision::OF_WHAT_IS_READ;
 
 /// What is known about where a reason was found; each part makes hints more exact.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -136,7 +137,16 @@ fn of_signatures(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         None => "git rebase --force-rebase --gpg-sign --root && git push --force-with-lease".to_owned(),
     };
     let commit = reason.commit.as_ref().map_or("COMMIT", CommitId::short);
+    let again = || {
+        format!(
+            "take it back and bring it again, signed: git revert -S --no-edit {commit} && git revert -S --no-edit HEAD && \
+             git push"
+        )
+    };
+    let signs = [Code::UnsignedCommit, Code::BadSignature, Code::AmbiguousSignature];
     Some(match code {
+        // It may be below the accepted head, where nothing is replaced any more.
+        code if signs.contains(&code) && reason.message.contains(OF_WHAT_IS_READ) => again(),
         Code::UnsignedCommit => {
             format!("never accepted, so it may be replaced: {resign}")
         }

@@ -102,6 +102,7 @@ pub(super) fn gather(
         tip_commit: graph.raw(tip)?,
         boundary,
         merges,
+        brought: None,
         left,
         introduced,
         outside_introduction: !descends,
@@ -250,7 +251,7 @@ impl<'o> Graph<'o> {
         self.odb
     }
 
-    fn raw(&self, id: Oid) -> Result<RawCommit, GitError> {
+    pub(super) fn raw(&self, id: Oid) -> Result<RawCommit, GitError> {
         Ok(RawCommit { id: commit_id(id), bytes: self.bytes(id)? })
     }
 

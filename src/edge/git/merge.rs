@@ -57,6 +57,27 @@ pub(super) fn merges(
     Ok(merges)
 }
 
+/// The one merge base of two commits; else what is known instead. Looks at no more than so many bytes.
+///
+/// # Errors
+/// [`GitError::Corrupt`] on an object that cannot be read.
+pub(super) fn base(
+    graph: &mut Graph<'_>,
+    (first, second): (Oid, Oid),
+    limit: u64,
+) -> Result<Result<Oid, MergeFacts>, GitError> {
+    let mut comparer = Comparer { graph, left: limit, unlike: Vec::new(), more: 0 };
+    match comparer.bases(first, second) {
+        Ok(bases) => match bases.as_slice() {
+            [base] => Ok(Ok(*base)),
+            _ => Ok(Err(MergeFacts::Bases(bases.into_iter().map(commit_id).collect()))),
+        },
+        Err(Stop::Limit) => Ok(Err(MergeFacts::TooLarge(limit))),
+        Err(Stop::Unlike(what)) => Ok(Err(MergeFacts::Unlike(what))),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
 /// Why a merge was not compared.
 enum Stop {
     Limit,

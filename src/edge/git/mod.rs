@@ -7,6 +7,7 @@
 //! a person signs and pushes is done by that person's own program ([`GitCommand`]).
 
 mod borrow;
+mod brought;
 mod changed;
 mod clone;
 mod connect;
@@ -25,6 +26,7 @@ mod tags;
 mod tree;
 mod workplace;
 
+pub use brought::Brought;
 pub use clone::{clone_addresses, clone_head, working_file, working_tree};
 pub use error::GitError;
 pub use forge::{Annotation, Change, Forge, Sign};

@@ -1,8 +1,9 @@
 //! Which commit brought the content of a path.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
-use git2::{ErrorCode, Oid, Repository};
+use git2::{ErrorCode, Oid, Repository, Tree};
 
 use crate::gate::Origin;
 use crate::name::{CommitId, RepoPath};
@@ -95,14 +96,22 @@ impl History<'_> {
         Ok(self.repository.find_commit(commit).map_err(wrong)?.parent_ids().collect())
     }
 
-    /// The blob at a path, with its mode: a file that becomes executable or a link is another one.
     fn content(&self, commit: Oid, path: &RepoPath) -> Result<Option<(Oid, i32)>, GitError> {
-        let wrong = |error: git2::Error| GitError::from_object(&format!("commit `{commit}`"), &error);
-        let tree = self.repository.find_commit(commit).and_then(|commit| commit.tree()).map_err(wrong)?;
-        match tree.get_path(std::path::Path::new(path.as_str())) {
-            Ok(entry) => Ok(Some((entry.id(), entry.filemode()))),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(wrong(error)),
-        }
+        content(&tree(self.repository, commit)?, path.as_str())
+    }
+}
+
+/// The tree of a commit.
+pub(super) fn tree(repository: &Repository, commit: Oid) -> Result<Tree<'_>, GitError> {
+    let wrong = |error: git2::Error| GitError::from_object(&format!("commit `{commit}`"), &error);
+    repository.find_commit(commit).and_then(|commit| commit.tree()).map_err(wrong)
+}
+
+/// The blob or directory at a path, with its mode: a file that becomes executable or a link is another one.
+pub(super) fn content(tree: &Tree<'_>, path: &str) -> Result<Option<(Oid, i32)>, GitError> {
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) => Ok(Some((entry.id(), entry.filemode()))),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(GitError::from_object(&format!("tree `{}`", tree.id()), &error)),
     }
 }

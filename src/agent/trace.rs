@@ -1,0 +1,88 @@
+//! Who answers for what is read, where the commits that are new since the accepted head do not tell: other units moved that
+//! head, past commits that were not theirs to judge (course.md, rule 14), and so does going back to what ran, whoever asks
+//! for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::Environment;
+use crate::course::Brief;
+use crate::edge::git::Brought;
+use crate::gate::{self, Origin};
+use crate::name::{CommitId, Digest, Reason, RepoPath};
+use crate::revision::{self, Fetched, Judgement};
+
+use super::facts;
+use super::judge::{Source, judge_commits};
+use super::sight::Range;
+use super::site::Site;
+
+/// The commits of a candidate as they are judged in the end.
+pub(super) struct Traced {
+    pub(super) range: Arc<Range>,
+    pub(super) judgement: Judgement,
+    /// Who brought what stands at the paths that were asked for.
+    pub(super) origins: BTreeMap<RepoPath, Vec<Origin>>,
+}
+
+/// Finds the commits that answer for what the new ones do not tell of, and judges them too.
+///
+/// # Errors
+/// Git or the journal cannot be read.
+pub(super) async fn trace(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    source: &Source,
+    judgement: Judgement,
+) -> Result<Traced, Reason> {
+    let range = Arc::clone(&source.range);
+    let paths = untold(site, environment, brief, source, &judgement).await?;
+    if paths.is_empty() {
+        return Ok(Traced { range, judgement, origins: BTreeMap::new() });
+    }
+    let (tip, introduction) = (brief.tip.clone(), site.setup.pipeline.trust.introduction.clone());
+    let found = site.with_mirror(move |mirror| mirror.brought(&tip, &paths, &introduction)).await;
+    let Brought { commits, merges, origins } = found.map_err(|error| error.reason())?;
+    let hashes: BTreeSet<Digest> = commits.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
+    let old = hashes.into_iter().filter(|hash| !range.first_seen.contains_key(hash)).collect();
+    let mut first_seen = facts::seen_before(site, environment, old, brief.accepted.as_deref()).await?;
+    first_seen.extend(range.first_seen.iter().map(|(hash, time)| (*hash, *time)));
+    let mut fetched = Fetched { brought: Some(commits), ..range.fetched.clone() };
+    fetched.merges.extend(merges);
+    let range = Arc::new(Range { fetched, first_seen });
+    let judgement = judge_commits(site, environment, &range);
+    Ok(Traced { range, judgement, origins })
+}
+
+/// The paths of which the new commits do not tell who answers for what stands there: where one of them does not count, all
+/// that differ from the standing release; else those at which the oldest of them found it already.
+async fn untold(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    source: &Source,
+    judgement: &Judgement,
+) -> Result<Vec<RepoPath>, Reason> {
+    let (standing, promoted) = (brief.past.standing.as_ref(), environment.promotion.from.is_some());
+    let Ok(closure) = &source.closure else { return Ok(Vec::new()) };
+    let paths: Vec<RepoPath> = match (environment.unit.is_whole(), promoted, standing) {
+        (false, false, _) => gate::changes(standing, closure.inputs()).collect(),
+        // Every new commit counts; what an unsigned way back left there unread does when it is read.
+        (true, false, _) if judgement.verdict.is_ok() => gate::changes(standing, closure.inputs()).collect(),
+        (false, true, None) => gate::own_changes(&site.setup.pipeline.rules(environment), None, closure.inputs()),
+        (true, _, _) | (false, true, Some(_)) => Vec::new(),
+    };
+    let accepted = || brief.accepted.as_ref().map(|accepted| accepted.id.clone());
+    let start: Option<CommitId> = source.start.clone().unwrap_or_else(accepted);
+    match start {
+        _ if judgement.verdict.is_err() => Ok(paths),
+        // All of history is new.
+        None => Ok(Vec::new()),
+        Some(start) => {
+            let tip = brief.tip.clone();
+            let same = site.with_mirror(move |mirror| mirror.same_at(&start, &tip, &paths)).await;
+            same.map_err(|error| error.reason())
+        }
+    }
+}
