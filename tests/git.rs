@@ -3,6 +3,8 @@
 #[path = "git_support/mod.rs"]
 mod git_support;
 
+#[path = "git/brought.rs"]
+mod brought;
 #[path = "git/changed.rs"]
 mod changed;
 #[path = "git/facts.rs"]
