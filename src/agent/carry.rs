@@ -81,7 +81,7 @@ impl Carrier {
             Order::ReadStatements(listed) => Answer::Statements(self.decrees(&listed).await),
             Order::Judge(brief) => {
                 let outlook = judge::judge(&self.site, &self.environment, &brief, Depth::Plan).await;
-                let judged = judge::unless_moved(&self.site, &self.environment, &brief.tip, outlook).await.judged();
+                let judged = judge::unless_moved(&self.site, &self.environment, &brief, outlook).await.judged();
                 self.count_judged(&judged);
                 Answer::Judged(Box::new(judged))
             }

@@ -2,28 +2,28 @@
 //! `run` opens what this admits; `plan`, `verify` and `status` only look.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
 use crate::config::Environment;
-use crate::course::{Brief, Judged, Opening, Since, Verdict};
-use crate::deploylog::{self, Cause, EntryCommit, Rollback, Signer};
+use crate::course::{Brief, Judged, Opening, Verdict};
+use crate::deploylog::{self, Cause, EntryCommit, Signer};
 use crate::edge::clock;
 use crate::gate::{self, Admission, Gate};
 use crate::manifest::{ManifestSet, Scopes};
 use crate::name::{Code, CommitId, Digest, EnvironmentName, Reason};
 use crate::plan::{Plan, Report};
 use crate::render::{self, Closure, Outputs, Rendered};
-use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Judgement, Relation, Verified};
+use crate::revision::{self, Fetched, FirstSeen, JudgedCommit, Relation, Verified};
 
-use super::closing::{close, close_tree, tree};
+use super::closing::close;
 use super::facts;
 use super::observe::observe;
 use super::rollback;
-use super::sight::{About, Range, Sight, Start};
+use super::sight::Range;
 use super::site::Site;
+use super::source::{judge_commits, read_source, sight};
 use super::trace::{self, Traced};
 
 /// The longest that one kustomize child may run.
@@ -107,15 +107,18 @@ impl Outlook {
 pub(super) async fn unless_moved(
     site: &Site,
     environment: &Environment,
-    tip: &CommitId,
+    brief: &Brief,
     mut outlook: Outlook,
 ) -> Outlook {
     if !matches!(outlook.relation, Some(Relation::Ancestor | Relation::Diverged { .. })) {
         return outlook;
     }
-    let branch = environment.branch.clone();
-    let listed = site.with_mirror(move |mirror| Ok(mirror.ls_remote()?.remove(&branch))).await;
-    let moved = match listed {
+    let (sight, tip) = (sight(site, environment, brief), &brief.tip);
+    let list = async || {
+        let branch = environment.branch.clone();
+        site.with_mirror(move |mirror| Ok(mirror.ls_remote()?.remove(&branch))).await
+    };
+    let moved = match sight.branch.get_or_try_init(list).await {
         Ok(found) if found.as_ref() == Some(&tip.0) => return outlook,
         Ok(_) => {
             let text = format!("`{}` moved since {} was read: it is looked at again", environment.branch, tip.short());
@@ -144,14 +147,6 @@ impl From<Vec<Reason>> for Stop {
     fn from(reasons: Vec<Reason>) -> Self {
         Stop::Refused(reasons)
     }
-}
-
-/// What Git says about a candidate.
-pub(super) struct Source {
-    pub(super) range: Arc<Range>,
-    /// Since which commit the range's commits are new.
-    pub(super) start: Start,
-    pub(super) closure: Result<Closure, Reason>,
 }
 
 /// Judges a candidate of an environment.
@@ -236,11 +231,6 @@ async fn walk(
     let admission = bench.admit(plan, outlook);
     steps.end("admit", outlook);
     Ok(admission)
-}
-
-/// Judges the commits of a range by whom the environment trusts.
-pub(super) fn judge_commits(site: &Site, environment: &Environment, range: &Range) -> Judgement {
-    revision::judge(range.fetched.clone(), &site.trust(environment), &range.first_seen, clock::now())
 }
 
 /// Content that ran here and was proven is gone back to, whoever signed it: neither rendered nor observed.
@@ -342,70 +332,6 @@ impl Steps {
 fn unchanged(brief: &Brief, closure: &Result<Closure, Reason>) -> bool {
     let standing = brief.standing.as_ref().map(|standing| standing.inputs);
     standing.is_some() && closure.as_ref().ok().map(|closure| closure.inputs().digest()) == standing
-}
-
-/// What is known of the commit already; units of one environment share it.
-fn sight(site: &Site, environment: &Environment, brief: &Brief) -> Arc<Sight> {
-    let about = About {
-        tip: brief.tip.clone(),
-        accepted: brief.accepted.as_ref().map(|accepted| accepted.id.clone()),
-        statements: brief.statements.clone(),
-        upstream: brief.upstream,
-    };
-    site.sights.of(&environment.name, about, environment.unit.is_whole())
-}
-
-/// Since which commit what a candidate brings may be new; `None`: since the accepted head.
-fn start(environment: &Environment, brief: &Brief) -> Start {
-    // What a rollback left at the head of the branch would come in anew, with whoever wants it there.
-    let standing = brief.past.standing.as_ref();
-    let left = standing.filter(|standing| standing.rollback.as_ref().is_some_and(Rollback::leaves_head));
-    match (left, &brief.since) {
-        (Some(standing), _) => Some(Some(standing.commit.id.clone())),
-        (None, Since::Accepted) => None,
-        // Who brought what was there before is asked for each path (`trace`).
-        (None, _) if environment.promotion.from.is_none() && standing.is_some() => None,
-        (None, Since::Commit(since)) => Some(Some(since.clone())),
-        (None, Since::Ever) => Some(None),
-    }
-}
-
-async fn read_source(site: &Site, environment: &Environment, brief: &Brief, sight: &Sight) -> Result<Source, Reason> {
-    let tip = brief.tip.clone();
-    let read_tree = async || {
-        let read = site.with_mirror(move |mirror| tree(mirror, &tip)).await.map_err(|error| error.reason())?;
-        Ok::<_, Reason>(read.map(Arc::new))
-    };
-    let tree = sight.tree.get_or_try_init(read_tree).await?.clone();
-    let start = start(environment, brief);
-    let range = sight.range(start.clone());
-    let range = range.get_or_try_init(|| read_range(site, environment, brief, start.clone())).await?;
-    let sources = environment.sources.clone();
-    let closure = match tree {
-        Ok(tree) => site.with_mirror(move |mirror| close_tree(mirror, &tree, &sources)).await,
-        Err(reason) => Ok(Err(reason)),
-    };
-    Ok(Source { range: Arc::clone(range), start, closure: closure.map_err(|error| error.reason())? })
-}
-
-/// What history says of the tip, and the commits that may be new since one.
-async fn read_range(site: &Site, environment: &Environment, brief: &Brief, start: Start) -> Result<Arc<Range>, Reason> {
-    let (reference, tip) = (environment.branch.clone(), brief.tip.clone());
-    let accepted = brief.accepted.as_ref().map(|accepted| accepted.id.clone());
-    let introduction = site.setup.pipeline.trust.introduction.clone();
-    let fetched = site.with_mirror(move |mirror| {
-        let mut fetched = mirror.facts(&reference, &tip, accepted.as_ref(), &introduction)?;
-        if let Some(since) = &start {
-            let Fetched { new, boundary, merges, .. } =
-                mirror.facts(&reference, &tip, since.as_ref(), &introduction)?;
-            fetched = Fetched { new, boundary, merges, ..fetched };
-        }
-        Ok(fetched)
-    });
-    let fetched = fetched.await.map_err(|error| error.reason())?;
-    let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
-    let first_seen = facts::first_seen(site, environment, hashes).await?;
-    Ok(Arc::new(Range { fetched, first_seen }))
 }
 
 async fn render(

@@ -16,6 +16,7 @@ mod rollback;
 pub mod run;
 mod sight;
 pub mod site;
+mod source;
 pub mod stand;
 mod stated;
 pub mod survey;

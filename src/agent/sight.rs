@@ -1,5 +1,5 @@
 //! What judging the units of one commit has in common, found once for all of them: the commit's tree, what is new since a
-//! commit, what is stated, what upstream proves, and whether clocks agree.
+//! commit, what is stated, what upstream proves, whether clocks agree, and whether the branch is still there.
 //!
 //! It is kept for moments only: a promotion opens on what its upstream's log says now (course.md §2 of the design).
 
@@ -47,6 +47,8 @@ pub(super) struct Sight {
     pub(super) statements: OnceCell<Arc<Statements>>,
     pub(super) upstream: OnceCell<Arc<Logs>>,
     pub(super) clock_suspect: OnceCell<bool>,
+    /// Where the remote has the branch, asked after the accepted head was known.
+    pub(super) branch: OnceCell<Option<ObjectId>>,
 }
 
 impl Sight {
@@ -59,6 +61,7 @@ impl Sight {
             statements: OnceCell::new(),
             upstream: OnceCell::new(),
             clock_suspect: OnceCell::new(),
+            branch: OnceCell::new(),
         }
     }
 

@@ -13,9 +13,9 @@ use crate::name::{CommitId, Digest, Reason, RepoPath};
 use crate::revision::{self, Fetched, Judgement};
 
 use super::facts;
-use super::judge::{Source, judge_commits};
 use super::sight::Range;
 use super::site::Site;
+use super::source::{Source, judge_commits};
 
 /// The commits of a candidate as they are judged in the end.
 pub(super) struct Traced {
