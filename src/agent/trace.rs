@@ -64,14 +64,14 @@ async fn untold(
     source: &Source,
     judgement: &Judgement,
 ) -> Result<Vec<RepoPath>, Reason> {
-    let (standing, promoted) = (brief.past.standing.as_ref(), environment.promotion.from.is_some());
     let Ok(closure) = &source.closure else { return Ok(Vec::new()) };
-    let paths: Vec<RepoPath> = match (environment.unit.is_whole(), promoted, standing) {
-        (false, false, _) => gate::changes(standing, closure.inputs()).collect(),
-        // Every new commit counts; what an unsigned way back left there unread does when it is read.
-        (true, false, _) if judgement.verdict.is_ok() => gate::changes(standing, closure.inputs()).collect(),
-        (false, true, None) => gate::own_changes(&site.setup.pipeline.rules(environment), None, closure.inputs()),
-        (true, _, _) | (false, true, Some(_)) => Vec::new(),
+    let (standing, inputs) = (brief.past.standing.as_ref(), closure.inputs());
+    let paths = match (&environment.promotion.from, environment.unit.is_whole()) {
+        // What is shared is proven upstream.
+        (Some(_), _) => gate::own_changes(&site.setup.pipeline.rules(environment), standing, inputs),
+        // Every new commit counts, whatever it brought.
+        (None, true) if judgement.verdict.is_err() => Vec::new(),
+        (None, _) => gate::changes(standing, inputs).collect(),
     };
     let accepted = || brief.accepted.as_ref().map(|accepted| accepted.id.clone());
     let start: Option<CommitId> = source.start.clone().unwrap_or_else(accepted);

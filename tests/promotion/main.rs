@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         ("row_21_22_27_36_50_content_that_upstream_never_ran_is_refused", upstream::rows_21_22_27_36_50),
         ("row_23_a_merge_that_lost_what_was_reverted_is_incomplete", upstream::row_23),
         ("row_24_25_26_own_inputs_need_a_writer_or_approvals", own::rows_24_25_26),
+        ("an_own_input_that_nobody_signed_does_not_enter_by_being_read_later", own::left_unread),
         ("row_28_a_reasoned_override_stands_for_the_proof", upstream::row_28),
         ("row_29_the_order_of_parents_says_nothing", forge::row_29),
         ("row_32_32b_33_34_a_branch_that_lost_accepted_commits_changes_nothing", history::rows_32_33_34),

@@ -1,7 +1,7 @@
 //! Rows 17, 18 and 24 to 26: what belongs to prod alone, and nobody upstream ever runs.
 
 use crate::control_plane::ControlPlane;
-use crate::scene::Scene;
+use crate::scene::{Scene, config_map};
 use crate::{TWO, WRITERS};
 
 pub(crate) fn rows_17_18(plane: &'static ControlPlane) {
@@ -53,4 +53,23 @@ pub(crate) fn rows_24_25_26(plane: &'static ControlPlane) {
     scene.own("prod", "by lena herself");
     scene.commit("lena", "prod: settings");
     scene.expect("admit", &[], &["shared inputs are those of the standing release", "signed by lena@example.com"]);
+}
+
+pub(crate) fn left_unread(plane: &'static ControlPlane) {
+    let scene = Scene::new(plane, "leftunread", WRITERS);
+    scene.run();
+    scene.on("env/prod");
+    scene.stage.write("overlays/prod/kustomization.yaml", "resources: [patch.yaml]\n");
+    scene.commit("lena", "prod: a kustomization");
+    scene.run();
+    scene.stage.write("overlays/prod/extra.yaml", &config_map("extra", "evil"));
+    let planted = scene.commit("nobody", "extra");
+    scene.own("prod", "by lena, again");
+    let above = scene.commit("lena", "prod: settings");
+    scene.run();
+    assert_eq!(scene.standing("prod"), above, "what nobody reads stops nobody");
+    scene.stage.write("overlays/prod/kustomization.yaml", "resources: [patch.yaml, extra.yaml]\n");
+    scene.commit("lena", "prod reads extra");
+    let who = format!("dana@example.com, unsigned ({})", &planted[..7]);
+    scene.expect("refuse", &["own-path-unsigned"], &["overlays/prod/extra.yaml", &who]);
 }
