@@ -181,7 +181,7 @@ async fn walk(
     let mut steps = Steps { environment: environment.name.clone(), since: Instant::now() };
     let sight = sight(site, environment, brief);
     let source = read_source(site, environment, brief, &sight).await?;
-    let Range { fetched, first_seen } = &*source.range;
+    let Range { fetched, first_seen, .. } = &*source.range;
     outlook.relation = Some(fetched.relation.clone());
     outlook.left = fetched.left;
     let history = revision::check_history(fetched);

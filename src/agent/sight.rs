@@ -4,7 +4,7 @@
 //! It is kept for moments only: a promotion opens on what its upstream's log says now (course.md §2 of the design).
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
@@ -33,6 +33,14 @@ pub(super) struct About {
 pub(super) struct Range {
     pub(super) fetched: Fetched,
     pub(super) first_seen: FirstSeen,
+    /// Whether each of them may enter, once somebody asked.
+    pub(super) signed: OnceLock<bool>,
+}
+
+impl Range {
+    pub(super) fn new(fetched: Fetched, first_seen: FirstSeen) -> Self {
+        Range { fetched, first_seen, signed: OnceLock::new() }
+    }
 }
 
 /// Since which commit: `None` where it is the accepted head, `Some(None)` where it is all of history.

@@ -43,7 +43,7 @@ fn start(environment: &Environment, brief: &Brief) -> Start {
         (Some(standing), _) => Some(Some(standing.commit.id.clone())),
         (None, Since::Accepted) => None,
         // Who brought what was there before is asked for each path (`trace`).
-        (None, _) if environment.promotion.from.is_none() && standing.is_some() => None,
+        (None, _) if environment.promotion.from.is_none() => None,
         (None, Since::Commit(since)) => Some(Some(since.clone())),
         (None, Since::Ever) => Some(None),
     }
@@ -76,6 +76,20 @@ pub(super) async fn read_source(
     Ok(Source { range: Arc::clone(range), start, closure: closure.map_err(|error| error.reason())? })
 }
 
+/// The commits since another one than the candidate is judged by, for all units that ask for them.
+///
+/// # Errors
+/// Git or the journal cannot be read; `limit-exceeded`.
+pub(super) async fn range_since(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    start: Start,
+) -> Result<Arc<Range>, Reason> {
+    let range = sight(site, environment, brief).range(start.clone());
+    range.get_or_try_init(|| read_range(site, environment, brief, start)).await.cloned()
+}
+
 /// What history says of the tip, and the commits that may be new since one.
 async fn read_range(site: &Site, environment: &Environment, brief: &Brief, start: Start) -> Result<Arc<Range>, Reason> {
     let (reference, tip) = (environment.branch.clone(), brief.tip.clone());
@@ -93,7 +107,7 @@ async fn read_range(site: &Site, environment: &Environment, brief: &Brief, start
     let fetched = fetched.await.map_err(|error| error.reason())?;
     let hashes = fetched.new.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
     let first_seen = facts::first_seen(site, environment, hashes).await?;
-    Ok(Arc::new(Range { fetched, first_seen }))
+    Ok(Arc::new(Range::new(fetched, first_seen)))
 }
 
 /// Judges the commits of a range by whom the environment trusts.

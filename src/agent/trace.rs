@@ -6,16 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::Environment;
-use crate::course::Brief;
+use crate::course::{Brief, Since};
 use crate::edge::git::Brought;
 use crate::gate::{self, Origin};
-use crate::name::{CommitId, Digest, Reason, RepoPath};
+use crate::name::{Code, CommitId, Digest, Reason, RepoPath};
 use crate::revision::{self, Fetched, Judgement};
 
 use super::facts;
 use super::sight::Range;
 use super::site::Site;
-use super::source::{Source, judge_commits};
+use super::source::{self, Source, judge_commits};
 
 /// The commits of a candidate as they are judged in the end.
 pub(super) struct Traced {
@@ -50,7 +50,7 @@ pub(super) async fn trace(
     first_seen.extend(range.first_seen.iter().map(|(hash, time)| (*hash, *time)));
     let mut fetched = Fetched { brought: Some(commits), ..range.fetched.clone() };
     fetched.merges.extend(merges);
-    let range = Arc::new(Range { fetched, first_seen });
+    let range = Arc::new(Range::new(fetched, first_seen));
     let judgement = judge_commits(site, environment, &range);
     Ok(Traced { range, judgement, origins })
 }
@@ -75,14 +75,46 @@ async fn untold(
     };
     let accepted = || brief.accepted.as_ref().map(|accepted| accepted.id.clone());
     let start: Option<CommitId> = source.start.clone().unwrap_or_else(accepted);
-    match start {
-        _ if judgement.verdict.is_err() => Ok(paths),
-        // All of history is new.
-        None => Ok(Vec::new()),
-        Some(start) => {
-            let tip = brief.tip.clone();
-            let same = site.with_mirror(move |mirror| mirror.same_at(&start, &tip, &paths)).await;
-            same.map_err(|error| error.reason())
-        }
+    if judgement.verdict.is_err() {
+        return Ok(paths);
     }
+    // Without a start all of history is new.
+    let Some(start) = start else { return Ok(Vec::new()) };
+    let same = same_at(site, start, brief, paths).await?;
+    match (&environment.promotion.from, standing) {
+        (None, None) if !same.is_empty() => untold_since(site, environment, brief, same).await,
+        _ => Ok(same),
+    }
+}
+
+/// The same of a new unit, as of before the accepted head moved to where it is: another unit of the same commit may have
+/// been first. What is new since then is judged once for all units.
+async fn untold_since(
+    site: &Site,
+    environment: &Environment,
+    brief: &Brief,
+    paths: Vec<RepoPath>,
+) -> Result<Vec<RepoPath>, Reason> {
+    let before = match &brief.since {
+        Since::Accepted => return Ok(paths),
+        Since::Commit(before) => Some(before.clone()),
+        Since::Ever => None,
+    };
+    let range = match source::range_since(site, environment, brief, Some(before.clone())).await {
+        Ok(range) => range,
+        Err(reason) if reason.code == Code::LimitExceeded => return Ok(paths),
+        Err(reason) => return Err(reason),
+    };
+    let signed = *range.signed.get_or_init(|| judge_commits(site, environment, &range).verdict.is_ok());
+    match before {
+        _ if !signed => Ok(paths),
+        None => Ok(Vec::new()),
+        Some(before) => same_at(site, before, brief, paths).await,
+    }
+}
+
+async fn same_at(site: &Site, commit: CommitId, brief: &Brief, paths: Vec<RepoPath>) -> Result<Vec<RepoPath>, Reason> {
+    let tip = brief.tip.clone();
+    let same = site.with_mirror(move |mirror| mirror.same_at(&commit, &tip, &paths)).await;
+    same.map_err(|error| error.reason())
 }
