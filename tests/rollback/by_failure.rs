@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::bare;
 use crate::control_plane::ControlPlane;
 use crate::scene::Scene;
 use crate::{at_m1, has, opened, rollback, silent, stopped};
@@ -73,13 +74,7 @@ pub(crate) fn pushed(plane: &'static ControlPlane) {
     let (scene, _) = at_m1(plane, "pushed");
     scene.pipeline("", "", "onFailure: rollback\nwriters: [release-managers]\nownImages: [registry.example.com/bad]");
     let bad = break_it(&scene);
-    // A repository without a working tree, as forges have them.
-    let bare = scene.stage.folder().join("remote.git").display().to_string();
-    scene.stage.git(&["clone", "-q", "--bare", ".", &bare]);
-    let file = scene.stage.folder().join("lockmaster.yaml");
-    let text = std::fs::read_to_string(&file).expect("because it was written");
-    let text = text.replace(&scene.stage.repository.display().to_string(), &bare);
-    std::fs::write(&file, text).expect("because it is ours");
+    let bare = bare::remote(&scene.stage);
     let shown = |format: &str| scene.stage.git(&["--git-dir", &bare, "log", "-1", format, "env/prod"]);
     let key = scene.stage.folder().join("omar").display().to_string();
     let run = || scene.stage.lockmaster(&["run", "--once", "--writer-key", &key]);

@@ -1,6 +1,8 @@
 //! Going back, and what stays behind: `promotion.md`, section 2, row by row, and rows 30, 31 and 35 of section 1, over real
 //! repositories.
 
+#[path = "../stage/bare.rs"]
+mod bare;
 #[path = "../control_plane/mod.rs"]
 mod control_plane;
 #[path = "../promotion/scene.rs"]

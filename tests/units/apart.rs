@@ -1,5 +1,6 @@
 //! What is each unit's own: its releases, its health, its failures.
 
+use crate::bare;
 use crate::control_plane::ControlPlane;
 use crate::scene::Scene;
 
@@ -110,13 +111,7 @@ pub(crate) fn own_revert(plane: &'static ControlPlane) {
     scene.app("web", "crash");
     scene.app("cart", "v2");
     let bad = scene.commit("shop 2.0");
-    // A repository without a working tree, as forges have them.
-    let bare = scene.stage.folder().join("remote.git").display().to_string();
-    scene.stage.git(&["clone", "-q", "--bare", ".", &bare]);
-    let file = scene.stage.folder().join("lockmaster.yaml");
-    let text = std::fs::read_to_string(&file).expect("because it was written");
-    let text = text.replace(&scene.stage.repository.display().to_string(), &bare);
-    std::fs::write(&file, text).expect("because it is ours");
+    let bare = bare::remote(&scene.stage);
     let key = scene.stage.folder().join("dana").display().to_string();
     let run = || scene.stage.lockmaster(&["run", "--once", "--writer-key", &key]);
     let ran = run();

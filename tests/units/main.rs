@@ -4,6 +4,8 @@
 #[path = "../healing/agent.rs"]
 mod agent;
 mod apart;
+#[path = "../stage/bare.rs"]
+mod bare;
 #[expect(dead_code, reason = "the agent that is asked needs a part of it")]
 #[path = "../client/mod.rs"]
 mod client;
