@@ -135,6 +135,8 @@ pub(crate) fn merges(plane: &'static ControlPlane) {
     assert_eq!(live(&scene), values("v1", "v3", None), "{:?}", scene.story("dev"));
     let codes: Vec<_> = refusals(&scene, "cart").into_iter().flat_map(|(_, codes)| codes).collect();
     assert_eq!(codes, ["merge-not-plain"]);
+    let ran = scene.stage.lockmaster(&["verify", "dev", "--unit", "cart"]);
+    assert!(ran.stdout.contains("hint: let a writer change again what it chose"), "{}", ran.stdout);
     // What one side made alone is not.
     scene.settings("cart", "v2");
     scene.commit("cart 1.1");

@@ -123,6 +123,9 @@ fn of_history(code: Code, reason: &Reason, place: &Place) -> Option<String> {
         }
         Code::MalformedCommit => "make the commit again with git: git commit --amend --no-edit -S".to_owned(),
         Code::CorruptObject => "look for the damage: git fsck --full; then push from a clone that is whole".to_owned(),
+        Code::MergeNotPlain if reason.message.contains(OF_WHAT_IS_READ) => {
+            "let a writer change again what it chose, in a commit of their own: git commit -S".to_owned()
+        }
         Code::MergeNotPlain => {
             "rebase the branch and merge it again, or merge it by hand and sign the merge: git merge -S".to_owned()
         }
