@@ -60,17 +60,20 @@ pub(super) async fn first_seen(
 pub(super) async fn seen_before(
     site: &Site,
     environment: &Environment,
+    sight: &Sight,
     hashes: BTreeSet<Digest>,
     accepted: Option<&EntryCommit>,
 ) -> Result<FirstSeen, Reason> {
-    let journalled = match &site.target {
-        Some(target) if !hashes.is_empty() => {
-            target.journal.first_seen(&environment.name).await.map_err(|error| error.reason())?
-        }
-        _ => FirstSeen::new(),
+    let Some(target) = site.target.as_ref().filter(|_| !hashes.is_empty()) else {
+        return Ok(seen_at_latest(hashes, &FirstSeen::new(), accepted));
     };
+    let read = async || target.journal.first_seen(&environment.name).await.map_err(|error| error.reason());
+    Ok(seen_at_latest(hashes, sight.journalled.get_or_try_init(read).await?, accepted))
+}
+
+fn seen_at_latest(hashes: BTreeSet<Digest>, journalled: &FirstSeen, accepted: Option<&EntryCommit>) -> FirstSeen {
     let latest = accepted.map_or_else(clock::now, |accepted| accepted.first_seen);
-    Ok(hashes.into_iter().map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(latest))).collect())
+    hashes.into_iter().map(|hash| (hash, journalled.get(&hash).copied().unwrap_or(latest))).collect()
 }
 
 /// The statements about an environment.

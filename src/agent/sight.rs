@@ -55,6 +55,8 @@ pub(super) struct Sight {
     pub(super) statements: OnceCell<Arc<Statements>>,
     pub(super) upstream: OnceCell<Arc<Logs>>,
     pub(super) clock_suspect: OnceCell<bool>,
+    /// When commits were first seen, as the journal had it after the accepted head was known.
+    pub(super) journalled: OnceCell<FirstSeen>,
     /// Where the remote has the branch, asked after the accepted head was known.
     pub(super) branch: OnceCell<Option<ObjectId>>,
 }
@@ -69,6 +71,7 @@ impl Sight {
             statements: OnceCell::new(),
             upstream: OnceCell::new(),
             clock_suspect: OnceCell::new(),
+            journalled: OnceCell::new(),
             branch: OnceCell::new(),
         }
     }

@@ -46,7 +46,8 @@ pub(super) async fn trace(
     let Brought { commits, merges, origins } = found.map_err(|error| error.reason())?;
     let hashes: BTreeSet<Digest> = commits.iter().filter_map(|commit| revision::payload_hash(commit).ok()).collect();
     let old = hashes.into_iter().filter(|hash| !range.first_seen.contains_key(hash)).collect();
-    let mut first_seen = facts::seen_before(site, environment, old, brief.accepted.as_deref()).await?;
+    let sight = source::sight(site, environment, brief);
+    let mut first_seen = facts::seen_before(site, environment, &sight, old, brief.accepted.as_deref()).await?;
     first_seen.extend(range.first_seen.iter().map(|(hash, time)| (*hash, *time)));
     let mut fetched = Fetched { brought: Some(commits), ..range.fetched.clone() };
     fetched.merges.extend(merges);
